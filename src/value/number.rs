@@ -14,13 +14,6 @@ pub enum Number {
 /// 2^63: the first float above every `i64`.
 const TWO_63: f64 = 9_223_372_036_854_775_808.0;
 
-/// The integer a float stands for, if it stands for one in range.
-#[must_use]
-pub(crate) fn exact_int(value: f64) -> Option<i64> {
-    let in_range = (-TWO_63..TWO_63).contains(&value);
-    (in_range && value.trunc() == value).then_some(value as i64)
-}
-
 impl Number {
     /// Exact order by numeric value; `None` when one side is NaN.
     #[must_use]
