@@ -126,7 +126,10 @@ impl std::error::Error for Error {}
 
 impl From<ValueError> for Error {
     fn from(error: ValueError) -> Self {
-        Self::invalid(error.to_string())
+        match error {
+            ValueError::OutOfMemory => Self::new(Code::Internal, error.to_string()),
+            _ => Self::invalid(error.to_string()),
+        }
     }
 }
 

@@ -30,7 +30,9 @@ pub(super) struct Instance {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// This many handles use it.
-    Open { handles: usize },
+    Open {
+        handles: usize,
+    },
     /// The last one went; what is left is being written.
     Closing,
     Closed,

@@ -14,7 +14,7 @@ pub use options::Options;
 
 use crate::error::Error;
 use crate::kv::{Guard, Kv, KvError, LogFn};
-use crate::value::{Value, end_map, begin_map, put_bool, put_int, put_nil, put_string};
+use crate::value::{Value, begin_map, end_map, put_bool, put_int, put_nil, put_string};
 use instance::Instance;
 
 /// Whether this copy of the library has the file open. For other copies of it
@@ -31,21 +31,12 @@ pub struct Database {
     handle: Arc<Handle>,
 }
 
-/// What clones share. The last one to go releases the instance.
+/// What clones share.
 struct Handle {
     instance: Arc<Instance>,
     guard: Arc<Guard>,
     /// `EXEC_IDENT` of the environment when this handle was opened.
     env_ident: Option<Box<[u8]>>,
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        // In a forked child nothing of the parent's may be touched.
-        if !self.guard.is_forked() && self.guard.close() {
-            Instance::release_later(&self.instance);
-        }
-    }
 }
 
 impl Database {
@@ -60,11 +51,22 @@ impl Database {
     /// damaged or no database; UNAVAILABLE if another process holds the lock.
     pub fn open(path: &[u8], options: &Options) -> Result<Self, Error> {
         let (instance, read_only) = open::open(path, options)?;
-        let guard = Arc::new(Guard::new(read_only));
+        let released = Arc::clone(&instance);
+        let guard = Guard::new(read_only, move || Instance::release_later(&released));
+        let guard = Arc::new(guard);
         let env_ident = std::env::var_os("EXEC_IDENT")
             .map(|ident| std::os::unix::ffi::OsStringExt::into_vec(ident).into_boxed_slice())
             .filter(|ident: &Box<[u8]>| !ident.is_empty());
         Ok(Self { handle: Arc::new(Handle { instance, guard, env_ident }) })
+    }
+
+    /// Fails if the handle is closed, or was made before a fork.
+    ///
+    /// # Errors
+    ///
+    /// INTERNAL, or the code for a forked child.
+    pub fn check(&self) -> Result<(), Error> {
+        Ok(self.handle.guard.check()?)
     }
 
     /// Whether this process is a child of the one that made the handle.
@@ -199,11 +201,5 @@ impl Database {
         self.handle.guard.check()?;
         self.handle.instance.engine().set_log(hook);
         Ok(())
-    }
-
-    /// Refuses every further write on this file until it is reopened: a panic
-    /// was caught inside one.
-    pub(crate) fn poison(&self) {
-        self.handle.instance.engine().poison();
     }
 }

@@ -85,7 +85,10 @@ impl Options {
         [
             (differs(self.durability, first.durability()), "durability"),
             (differs(self.flush_interval_ms, interval), "flush_interval_ms"),
-            (differs(self.registry_persistent, of_first.registry_persistent), "registry_persistent"),
+            (
+                differs(self.registry_persistent, of_first.registry_persistent),
+                "registry_persistent",
+            ),
             (differs(self.value_limit, of_first.value_limit), "value_limit"),
             (differs(self.memory_limit.map(Some), of_first.memory_limit), "memory_limit"),
             (differs(self.busy_timeout_ms, timeout), "busy_timeout_ms"),

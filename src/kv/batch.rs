@@ -1,26 +1,21 @@
 //! Several writes that become visible and durable together.
 
-use super::edit::Edit;
-use super::{KvError, key};
-
-/// One write of a batch, not yet bound to a namespace.
-pub(super) struct BatchWrite {
-    pub(super) key: Box<[u8]>,
-    pub(super) edit: BatchEdit,
-}
-
-pub(super) enum BatchEdit {
-    Put { value: Box<[u8]>, ttl_ms: Option<i64> },
-    Delete,
-}
+use super::edit::{Edit, check_size};
+use super::error::KvError;
+use super::key;
+use crate::platform::clock;
+use crate::value::{Stamp, Value};
 
 /// Writes to one registry or store, collected in order. A later write of a key
 /// replaces an earlier one.
 ///
+/// Keys and values are checked, and their time begins, when they are added.
+///
 /// Threads: one at a time.
 #[derive(Default)]
 pub struct Batch {
-    pub(super) writes: Vec<BatchWrite>,
+    /// Cells under the keys they were given; a tombstone deletes.
+    writes: Vec<Value>,
 }
 
 impl Batch {
@@ -31,15 +26,33 @@ impl Batch {
     }
 
     /// Adds a put of canonical bytes, both copied. The time to live is in
-    /// milliseconds.
-    pub fn put(&mut self, key: &[u8], value: &[u8], ttl_ms: Option<i64>) {
-        let edit = BatchEdit::Put { value: value.into(), ttl_ms };
-        self.writes.push(BatchWrite { key: key.into(), edit });
+    /// milliseconds. `value_limit`: that of the handle it will be committed to.
+    ///
+    /// # Errors
+    ///
+    /// A bad key, a value over the limit, a time to live that is not positive.
+    pub fn put(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        ttl_ms: Option<i64>,
+        value_limit: usize,
+    ) -> Result<(), KvError> {
+        key::check(key)?;
+        check_size(value, value_limit)?;
+        self.writes.push(super::edit::new_cell(key, value, ttl_ms)?);
+        Ok(())
     }
 
     /// Adds a deletion.
-    pub fn delete(&mut self, key: &[u8]) {
-        self.writes.push(BatchWrite { key: key.into(), edit: BatchEdit::Delete });
+    ///
+    /// # Errors
+    ///
+    /// A bad key.
+    pub fn delete(&mut self, key: &[u8]) -> Result<(), KvError> {
+        key::check(key)?;
+        self.writes.push(super::edit::tombstone(key));
+        Ok(())
     }
 
     /// Whether nothing was added.
@@ -59,34 +72,26 @@ impl Batch {
         self.writes.clear();
     }
 
-    /// The shortest time to live among the puts, in milliseconds.
-    pub(super) fn soonest_ttl(&self) -> Option<i64> {
-        let ttl = |write: &BatchWrite| match &write.edit {
-            BatchEdit::Put { ttl_ms, .. } => *ttl_ms,
-            BatchEdit::Delete => None,
-        };
-        self.writes.iter().filter_map(ttl).min()
+    /// When the first of the puts expires, in milliseconds since the epoch.
+    pub(super) fn first_expiry(&self) -> Option<i64> {
+        self.writes.iter().map(|cell| cell.stamp().expires_at).filter(|&at| at != 0).min()
     }
 
-    /// Checks every key and value and makes the edits. `inner`: what of a key
-    /// stands in the table.
-    pub(super) fn into_edits(
-        self,
-        value_limit: usize,
+    /// The writes as edits. `inner`: what of a key stands in the table.
+    pub(super) fn edits(
+        &self,
         inner: impl Fn(&[u8]) -> &[u8],
-    ) -> Result<Vec<(Box<[u8]>, Edit)>, KvError> {
-        self.writes
-            .into_iter()
-            .map(|write| {
-                key::check(&write.key)?;
-                let edit = match write.edit {
-                    BatchEdit::Put { value, ttl_ms } => {
-                        Edit::put(inner(&write.key), &value, ttl_ms, value_limit)?
-                    }
-                    BatchEdit::Delete => Edit::Delete,
-                };
-                Ok((write.key, edit))
-            })
-            .collect()
+    ) -> impl Iterator<Item = (&[u8], Edit)> {
+        let now = clock::now_seconds();
+        self.writes.iter().map(move |cell| {
+            let edit = if cell.as_bytes().is_empty() {
+                Edit::Delete
+            } else {
+                // A cell in a table is that table's own: it carries its mark.
+                let stamp = Stamp { timestamp: now, ..cell.stamp() };
+                Edit::Put(super::edit::cell(inner(cell.key()), cell.as_bytes(), stamp))
+            };
+            (cell.key(), edit)
+        })
     }
 }

@@ -97,9 +97,9 @@ impl Committer {
         let mut queue = self.queue.lock();
         if queue.len() < expected {
             let deadline = Instant::now() + GATHER;
-            while queue.len() < expected
-                && !self.grown.wait_until(&mut queue, deadline).timed_out()
-            {}
+            while queue.len() < expected && !self.grown.wait_until(&mut queue, deadline).timed_out()
+            {
+            }
         }
         queue.drain(..).collect()
     }

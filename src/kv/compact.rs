@@ -112,7 +112,8 @@ impl Engine {
         }
         // A row whose key this very commit writes anew is needed no more; it
         // must not come to stand behind its successor.
-        let address = |it: &Option<Arc<Namespace>>| it.as_ref().map_or(0, |it| Arc::as_ptr(it) as usize);
+        let address =
+            |it: &Option<Arc<Namespace>>| it.as_ref().map_or(0, |it| Arc::as_ptr(it) as usize);
         let rewritten: HashSet<(usize, &[u8]), foldhash::fast::RandomState> =
             pending.iter().map(|write| (address(&write.namespace), write.cell.key())).collect();
         needed.retain(|moved| !rewritten.contains(&(address(&moved.namespace), &*moved.key)));

@@ -60,7 +60,7 @@ fn expires_at(ttl_ms: Option<i64>) -> Result<i64, KvError> {
 const ON_STACK: usize = 512;
 
 /// A cell of `key` and the canonical `value`.
-fn cell(key: &[u8], value: &[u8], stamp: Stamp) -> Value {
+pub(super) fn cell(key: &[u8], value: &[u8], stamp: Stamp) -> Value {
     let len = key.len() + value.len();
     if len <= ON_STACK {
         let mut joined = [0; ON_STACK];
@@ -70,6 +70,12 @@ fn cell(key: &[u8], value: &[u8], stamp: Stamp) -> Value {
     } else {
         Value::stored(&[key, value].concat(), key.len(), stamp)
     }
+}
+
+/// A cell written now.
+pub(super) fn new_cell(key: &[u8], value: &[u8], ttl_ms: Option<i64>) -> Result<Value, KvError> {
+    let stamp = Stamp { timestamp: clock::now_seconds(), expires_at: expires_at(ttl_ms)? };
+    Ok(cell(key, value, stamp))
 }
 
 /// The cell that stands for "this key was deleted": it has no value bytes.
@@ -94,9 +100,7 @@ impl Edit {
         value_limit: usize,
     ) -> Result<Self, KvError> {
         check_size(value, value_limit)?;
-        let stamp =
-            Stamp { timestamp: clock::now_seconds(), expires_at: expires_at(ttl_ms)? };
-        Ok(Self::Put(cell(key, value, stamp)))
+        Ok(Self::Put(new_cell(key, value, ttl_ms)?))
     }
 
     /// Decides on `current`, which is visible: neither deleted nor expired.

@@ -148,11 +148,7 @@ impl Engine {
     }
 
     /// Takes in the rows that `log` has beyond the follower's last.
-    pub(super) fn take_in(
-        &self,
-        follower: &mut Follower,
-        log: &Log,
-    ) -> Result<(), StorageError> {
+    pub(super) fn take_in(&self, follower: &mut Follower, log: &Log) -> Result<(), StorageError> {
         let extent = log.extent()?;
         if extent.last == follower.last_seq && extent.first == follower.usage.first_seq {
             return Ok(());

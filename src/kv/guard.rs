@@ -5,17 +5,39 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::KvError;
 use crate::platform::fork;
 
-/// The state of one opened handle, shared by everything made from it.
-#[derive(Debug)]
+/// The state of one opened handle, shared by everything made from it. When the
+/// last of those goes without the handle having been closed, it is released.
 pub(crate) struct Guard {
     generation: u32,
     closed: AtomicBool,
     read_only: bool,
+    release: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let release = self.release.take();
+        if self.is_forked() {
+            // What it holds is the parent's: no lock, no file, no callback of
+            // it may be touched here.
+            std::mem::forget(release);
+        } else if self.close()
+            && let Some(release) = release
+        {
+            release();
+        }
+    }
 }
 
 impl Guard {
-    pub(crate) fn new(read_only: bool) -> Self {
-        Self { generation: fork::generation(), closed: AtomicBool::new(false), read_only }
+    /// A guard that calls `release` if nobody closes it.
+    pub(crate) fn new(read_only: bool, release: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            generation: fork::generation(),
+            closed: AtomicBool::new(false),
+            read_only,
+            release: Some(Box::new(release)),
+        }
     }
 
     /// Whether this process is a child of the one that made the handle.

@@ -84,10 +84,25 @@ impl Kv {
         Ok(Self { engine, guard, scope: Scope::Namespace(ident) })
     }
 
+    /// Fails if the handle is closed, or was made before a fork.
+    ///
+    /// # Errors
+    ///
+    /// [`KvError::Closed`] or [`KvError::Forked`].
+    pub fn check(&self) -> Result<(), KvError> {
+        self.guard.check()
+    }
+
     /// Whether this process is a child of the one that made the handle.
     #[must_use]
     pub fn is_forked(&self) -> bool {
         self.guard.is_forked()
+    }
+
+    /// Refuses every further write on this file until it is opened anew: a
+    /// panic was caught inside one.
+    pub(crate) fn poison(&self) {
+        self.engine.poison();
     }
 
     /// Largest value in bytes of MessagePack.
@@ -146,11 +161,7 @@ impl Kv {
     pub fn put(&self, key: &[u8], value: &[u8], ttl_ms: Option<i64>) -> Result<(), KvError> {
         self.guard.check_write()?;
         key::check(key)?;
-        let inner = match &self.scope {
-            Scope::Global => key::split(key).1,
-            _ => key,
-        };
-        let edit = Edit::put(inner, value, ttl_ms, self.value_limit())?;
+        let edit = Edit::put(self.inner_key(key), value, ttl_ms, self.value_limit())?;
         self.edit(key, edit)?;
         if let Some(ttl) = ttl_ms {
             self.expect_expiry(ttl);
@@ -323,29 +334,26 @@ impl Kv {
     /// # Errors
     ///
     /// Those of [`Kv::put`]; then nothing was written.
-    pub fn commit(&self, batch: Batch) -> Result<(), KvError> {
+    pub fn commit(&self, batch: &Batch) -> Result<(), KvError> {
         self.guard.check_write()?;
-        let soonest = batch.soonest_ttl();
-        if let Scope::Registry = self.scope {
-            self.engine.edit_registry_batch(batch.into_edits(self.value_limit(), |key| key)?)?;
-        } else {
-            let edits = batch
-                .into_edits(self.value_limit(), |key| match self.scope {
-                    Scope::Global => key::split(key).1,
-                    _ => key,
-                })?
-                .into_iter()
-                .map(|(key, edit)| {
-                    let (namespace, key) = self.place(&key);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        match self.scope {
+            Scope::Registry => {
+                let edits = batch.edits(|key| key).map(|(key, edit)| (key.into(), edit));
+                self.engine.edit_registry_batch(edits.collect())?;
+            }
+            Scope::Namespace(_) | Scope::Global => {
+                let edits = batch.edits(|key| self.inner_key(key)).map(|(key, edit)| {
+                    let (namespace, key) = self.place(key);
                     (namespace, key.into(), edit)
-                })
-                .collect::<Vec<_>>();
-            if !edits.is_empty() {
-                self.submit(Job::Batch(edits))?;
+                });
+                self.submit(Job::Batch(edits.collect()))?;
             }
         }
-        if let Some(ttl) = soonest {
-            self.expect_expiry(ttl);
+        if let Some(at) = batch.first_expiry() {
+            self.engine.background.expect_expiry(&self.engine, at);
         }
         Ok(())
     }
@@ -372,6 +380,14 @@ impl Kv {
         }
         let (namespace, key) = self.place(key);
         self.submit(Job::Edit { namespace, key: key.into(), edit })
+    }
+
+    /// What of a key stands in the table it lives in.
+    fn inner_key<'k>(&self, key: &'k [u8]) -> &'k [u8] {
+        match &self.scope {
+            Scope::Global => key::split(key).1,
+            Scope::Registry | Scope::Namespace(_) => key,
+        }
     }
 
     /// Where a key of the store lives.
@@ -446,10 +462,7 @@ impl Engine {
         Ok(outcome)
     }
 
-    fn edit_registry_batch(
-        self: &Arc<Self>,
-        edits: Vec<(Box<[u8]>, Edit)>,
-    ) -> Result<(), KvError> {
+    fn edit_registry_batch(self: &Arc<Self>, edits: Vec<(Box<[u8]>, Edit)>) -> Result<(), KvError> {
         self.check_poison()?;
         let size = edits.iter().map(|(_, edit)| match edit {
             Edit::Put(cell) => super::table::cost(cell),

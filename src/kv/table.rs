@@ -245,7 +245,8 @@ impl Table {
     ) -> Result<(Outcome, isize), KvError> {
         let hash = self.hasher.hash_one(key);
         let mut shard = self.shard(hash).write();
-        let (outcome, grown, replaced) = shard.edit(hash, key, edit, written_behind, &self.hasher)?;
+        let (outcome, grown, replaced) =
+            shard.edit(hash, key, edit, written_behind, &self.hasher)?;
         drop(shard);
         // Freeing the old cell needs no lock.
         drop(replaced);

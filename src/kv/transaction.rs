@@ -62,7 +62,8 @@ impl Overlay {
                 let Self { pending, latest, hasher, .. } = self;
                 latest.insert_unique(hash, place, |&place| {
                     let pending = &pending[place];
-                    let namespace = pending.namespace.as_ref().map_or(0, |it| Arc::as_ptr(it) as usize);
+                    let namespace =
+                        pending.namespace.as_ref().map_or(0, |it| Arc::as_ptr(it) as usize);
                     hasher.hash_one((namespace, pending.cell.key()))
                 });
             }
@@ -79,7 +80,11 @@ impl Engine {
         jobs: Vec<Job>,
     ) -> Result<Vec<Result<Outcome, KvError>>, KvError> {
         let (Some(shared), Some(log)) = (&self.shared, log) else {
-            return if self.shared.is_some() { Err(KvError::Closed) } else { Ok(self.in_memory(jobs)) };
+            return if self.shared.is_some() {
+                Err(KvError::Closed)
+            } else {
+                Ok(self.in_memory(jobs))
+            };
         };
         log.begin()?;
         let result = self.commit(shared, log, jobs);
@@ -130,12 +135,7 @@ impl Engine {
     }
 
     /// Memory follows the rows that were committed from `first` on.
-    fn publish(
-        &self,
-        follower: &mut MutexGuard<'_, Follower>,
-        first: i64,
-        pending: Vec<Pending>,
-    ) {
+    fn publish(&self, follower: &mut MutexGuard<'_, Follower>, first: i64, pending: Vec<Pending>) {
         let mut name = Vec::new();
         for (seq, write) in (first..).zip(pending) {
             // A reader was faster, and saw the commit before we got here.

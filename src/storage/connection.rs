@@ -97,11 +97,9 @@ fn finish(
 ) -> Result<Log, StorageError> {
     match result {
         Ok(Ok(())) => Ok(Log::new(connection, place.path.clone())),
-        Ok(Err(format)) => Err(StorageError::Newer {
-            path: place.path.clone(),
-            format,
-            known: schema::FORMAT,
-        }),
+        Ok(Err(format)) => {
+            Err(StorageError::Newer { path: place.path.clone(), format, known: schema::FORMAT })
+        }
         Err(error) => Err(StorageError::from_sqlite(&error, Some(&connection), &place.path)),
     }
 }
@@ -123,10 +121,9 @@ fn from_open(error: &rusqlite::Error, path: &Path) -> StorageError {
     }
     match std::fs::metadata(path) {
         Err(io_error) => StorageError::from_io(&io_error, path),
-        Ok(metadata) if metadata.is_dir() => StorageError::Damaged {
-            path: path.to_owned(),
-            found: "it is a directory".to_owned(),
-        },
+        Ok(metadata) if metadata.is_dir() => {
+            StorageError::Damaged { path: path.to_owned(), found: "it is a directory".to_owned() }
+        }
         Ok(_) => StorageError::from_sqlite(error, None, path),
     }
 }

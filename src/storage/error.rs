@@ -135,11 +135,9 @@ impl fmt::Display for StorageError {
             Self::NoPermission { path, reason } => {
                 write!(f, "no permission for {}: {reason}", path.display())
             }
-            Self::NoDirectory { path } => write!(
-                f,
-                "the directory of {} does not exist; create it first",
-                path.display()
-            ),
+            Self::NoDirectory { path } => {
+                write!(f, "the directory of {} does not exist; create it first", path.display())
+            }
             Self::Damaged { path, found } => write!(
                 f,
                 "{} is not a database or is damaged: {found}; it was left as it is, restore it \

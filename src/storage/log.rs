@@ -157,10 +157,8 @@ impl Log {
         let mut statement = self.statement(READ_ON)?;
         let mut rows = statement.query([seq, limit]).map_err(|error| self.fault(error))?;
         while let Some(row) = rows.next().map_err(|error| self.fault(error))? {
-            let row = read_row(row).map_err(|found| StorageError::Damaged {
-                path: self.path.clone(),
-                found,
-            })?;
+            let row = read_row(row)
+                .map_err(|found| StorageError::Damaged { path: self.path.clone(), found })?;
             take(row);
         }
         Ok(())

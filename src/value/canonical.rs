@@ -19,7 +19,39 @@ impl Value {
     pub fn from_msgpack(bytes: &[u8]) -> Result<Self, ValueError> {
         let mut out = Vec::new();
         append_canonical(&mut out, bytes)?;
-        Ok(Self::from_canonical(&out))
+        Self::try_from_canonical(&out)
+    }
+
+    /// As [`Value::from_canonical`], for bytes whose length the caller's input
+    /// decides.
+    ///
+    /// # Errors
+    ///
+    /// [`ValueError::OutOfMemory`]; [`ValueError::TooLarge`] above 4 GiB.
+    pub fn try_from_canonical(bytes: &[u8]) -> Result<Self, ValueError> {
+        if u32::try_from(bytes.len()).is_err() {
+            return Err(ValueError::TooLarge);
+        }
+        // The cell's own allocation cannot fail gracefully: try one as large.
+        Vec::<u8>::new()
+            .try_reserve_exact(bytes.len() + 128)
+            .map_err(|_| ValueError::OutOfMemory)?;
+        Ok(Self::from_canonical(bytes))
+    }
+
+    /// A string value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Value::try_from_canonical`].
+    pub fn string(bytes: &[u8]) -> Result<Self, ValueError> {
+        let mut out = Vec::new();
+        out.try_reserve_exact(bytes.len() + 8).map_err(|_| ValueError::OutOfMemory)?;
+        if u32::try_from(bytes.len() + 8).is_err() {
+            return Err(ValueError::TooLarge);
+        }
+        put_string(&mut out, bytes);
+        Self::try_from_canonical(&out)
     }
 
     /// An array of values, copied.
@@ -61,14 +93,25 @@ impl Value {
         Self::checked(&out)
     }
 
-    fn checked(bytes: &[u8]) -> Result<Self, ValueError> {
-        if u32::try_from(bytes.len()).is_err() {
-            return Err(ValueError::TooLarge);
+    /// An array of strings.
+    ///
+    /// # Errors
+    ///
+    /// [`ValueError::TooLarge`].
+    pub fn array_of_strings(items: &[Box<[u8]>]) -> Result<Self, ValueError> {
+        let mut out = Vec::new();
+        put_array_header(&mut out, u32::try_from(items.len()).map_err(|_| ValueError::TooLarge)?);
+        for item in items {
+            put_string(&mut out, item);
         }
+        Self::try_from_canonical(&out)
+    }
+
+    fn checked(bytes: &[u8]) -> Result<Self, ValueError> {
         if depth(bytes) > MAX_DEPTH {
             return Err(ValueError::TooDeep);
         }
-        Ok(Self::from_canonical(bytes))
+        Self::try_from_canonical(bytes)
     }
 }
 
@@ -76,7 +119,7 @@ impl Value {
 pub(crate) fn append_canonical(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), ValueError> {
     // Canonical form is mostly as long as the input, and never longer than
     // twice that (a 32-bit float grows to 64).
-    out.try_reserve(bytes.len()).map_err(|_| ValueError::TooLarge)?;
+    out.try_reserve(bytes.len()).map_err(|_| ValueError::OutOfMemory)?;
     let mut reader = Reader { bytes, at: 0, out };
     reader.value(0)?;
     if reader.at != bytes.len() {

@@ -24,7 +24,8 @@ pub struct Stamp {
     pub expires_at: i64,
 }
 
-struct Head {
+/// What stands before the bytes; opaque outside.
+pub(crate) struct Head {
     /// Length of the key that stands before the value; 0 for a free value.
     key_len: u32,
     stamp: Stamp,
@@ -63,6 +64,16 @@ impl Value {
             index: OnceLock::new(),
         };
         Self { cell: ThinArc::from_header_and_slice(head, key_and_value) }
+    }
+
+    /// The reference as one pointer can hold it; for the C ABI.
+    pub(crate) fn into_cell(self) -> ThinArc<Head, u8> {
+        self.cell
+    }
+
+    /// The reverse of [`Value::into_cell`].
+    pub(crate) fn from_cell(cell: ThinArc<Head, u8>) -> Self {
+        Self { cell }
     }
 
     /// The nil value.

@@ -41,13 +41,13 @@ fn equal_pairs(a: &mut View<'_>, b: &mut View<'_>, len: u32) -> bool {
     if len > UNSORTED {
         left.sort_unstable_by(|x, y| compare_keys(x.0, y.0));
         right.sort_unstable_by(|x, y| compare_keys(x.0, y.0));
-        return left.iter().zip(&right).all(|(x, y)| {
-            compare_keys(x.0, y.0) == Ordering::Equal && equal(x.1, y.1)
-        });
+        return left
+            .iter()
+            .zip(&right)
+            .all(|(x, y)| compare_keys(x.0, y.0) == Ordering::Equal && equal(x.1, y.1));
     }
-    left.iter().all(|x| {
-        right.iter().any(|y| compare_keys(x.0, y.0) == Ordering::Equal && equal(x.1, y.1))
-    })
+    left.iter()
+        .all(|x| right.iter().any(|y| compare_keys(x.0, y.0) == Ordering::Equal && equal(x.1, y.1)))
 }
 
 fn pairs<'a>(view: &mut View<'a>, len: u32) -> Vec<(&'a [u8], &'a [u8])> {
@@ -82,7 +82,10 @@ fn rank(token: &Token<'_>) -> u8 {
 pub(super) fn duplicate<'a>(keys: &mut [&'a [u8]]) -> Option<&'a [u8]> {
     if keys.len() <= UNSORTED as usize {
         return keys.iter().enumerate().find_map(|(place, &key)| {
-            keys[..place].iter().any(|&other| compare_keys(other, key) == Ordering::Equal).then_some(key)
+            keys[..place]
+                .iter()
+                .any(|&other| compare_keys(other, key) == Ordering::Equal)
+                .then_some(key)
         });
     }
     keys.sort_unstable_by(|a, b| compare_keys(a, b));

@@ -276,6 +276,5 @@ fn write_string(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), ValueError> {
     let text = std::str::from_utf8(bytes).map_err(|_| ValueError::NoJson {
         what: format!("a string of {} bytes that is not UTF-8", bytes.len()),
     })?;
-    serde_json::to_writer(out, text)
-        .map_err(|error| ValueError::NoJson { what: error.to_string() })
+    serde_json::to_writer(out, text).map_err(|error| ValueError::NoJson { what: error.to_string() })
 }
