@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::ptr::NonNull;
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::kv::Kv;
 use crate::value::{Token, Value};
 
@@ -30,6 +30,7 @@ pub(super) struct Call {
     name: &'static str,
     /// How many arguments the script gave; those missing are nil now.
     given: c_int,
+    writes: bool,
 }
 
 /// A value read from a part: small ones as they are, others in the buffer.
@@ -62,7 +63,7 @@ impl Call {
             lua.raise()
         };
         let part = NonNull::from(part);
-        Self { lua, context, part, buffer: Buffer::take(lua, context), name, given }
+        Self { lua, context, part, buffer: Buffer::take(lua, context), name, given, writes: false }
     }
 
     /// The part. Nested calls use it too, so the reference is never kept
@@ -145,9 +146,11 @@ impl Call {
         if self.has_argument(index) { self.lua.type_name(index) } else { "nothing" }
     }
 
-    /// Refuses a write while the function given to `update` runs.
+    /// Makes this a call that writes: refused while the function given to
+    /// `update` runs; after a panic in it the database takes no more writes.
     #[inline]
-    pub(super) fn writing(self) -> Self {
+    pub(super) fn writing(mut self) -> Self {
+        self.writes = true;
         if self.context.updating.get() {
             self.refuse("the function given to update may read, not write");
         }
@@ -182,10 +185,14 @@ impl Call {
         work: impl FnOnce(&Kv, &mut Vec<u8>) -> Result<R, Error>,
     ) -> (Self, R) {
         let out = self.buffer;
-        let (lua, context) = (self.lua, self.context);
+        let (lua, context, writes) = (self.lua, self.context, self.writes);
         let result = self.part().open(lua, context).and_then(|kv| {
             let mut out = out;
-            guard(|| work(kv, out.bytes()))
+            guard(|| work(kv, out.bytes())).inspect_err(|error| {
+                if writes && error.code == Code::Panic {
+                    kv.poison();
+                }
+            })
         });
         match result {
             Ok(result) => (self, result),
@@ -206,7 +213,13 @@ impl Call {
 
     /// Pushes a value read by [`fetch`].
     #[inline]
-    pub(super) fn push_fetched(mut self, fetched: Fetched) -> Self {
+    pub(super) fn push_fetched(self, fetched: Fetched) -> Self {
+        self.push_fetched_behind(fetched, 0)
+    }
+
+    /// As [`Call::push_fetched`], with its bytes from `start` on.
+    #[inline]
+    pub(super) fn push_fetched_behind(mut self, fetched: Fetched, start: usize) -> Self {
         let lua = self.lua;
         let pushed = match fetched {
             Fetched::Nil => {
@@ -231,7 +244,7 @@ impl Call {
             }
             Fetched::Buffered => {
                 let big_int = self.big_int();
-                decode::push(lua, self.context, self.buffer.read(), big_int)
+                decode::push(lua, self.context, &self.buffer.read()[start..], big_int)
             }
         };
         match pushed {
@@ -299,8 +312,8 @@ fn ttl_milliseconds(seconds: f64) -> Option<i64> {
     (seconds > 0.0 && seconds <= LONGEST).then(|| (seconds * 1000.0).ceil() as i64)
 }
 
-/// Reads a value to be pushed: copies under the store's lock what is not a
-/// scalar.
+/// Reads a value to be pushed: appends its bytes to `out`, under the store's
+/// lock, unless it is a scalar.
 #[inline]
 pub(super) fn fetch(value: &Value, out: &mut Vec<u8>) -> (Fetched, i64) {
     let fetched = match value.view().token() {
@@ -309,7 +322,6 @@ pub(super) fn fetch(value: &Value, out: &mut Vec<u8>) -> (Fetched, i64) {
         Token::Int(integer) => Fetched::Int(integer),
         Token::Float(float) => Fetched::Float(float),
         Token::String(_) | Token::Array(_) | Token::Map(_) => {
-            out.clear();
             out.extend_from_slice(value.as_bytes());
             Fetched::Buffered
         }

@@ -64,7 +64,7 @@ pub(super) fn first_copy() -> Option<&'static PrivateTable> {
 
 /// Whether another copy of the library in this process has a file open.
 #[must_use]
-pub fn another_copy_has_open(dev: u64, ino: u64) -> bool {
+pub(crate) fn is_open_in_another_copy(dev: u64, ino: u64) -> bool {
     let own_base = base_of((&raw const acervo_private_table).cast());
     loaded_objects()
         .iter()

@@ -29,8 +29,9 @@ fn panic_error(panic: Box<dyn Any + Send>) -> Error {
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    let error = Error::new(Code::Panic, format!("panic: {text}"));
+        .unwrap_or("of unknown cause");
+    let message = format!("panic inside the library: {text}; please report it");
+    let error = Error::new(Code::Panic, message);
     discard(panic);
     error
 }

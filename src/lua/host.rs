@@ -68,12 +68,16 @@ impl<'a> HostApi<'a> {
         let version = Version::from_number(self.version).ok_or_else(|| {
             Error::invalid(format!("Lua version {} is not supported", self.version))
         })?;
+        // LuaJIT calls itself 5.1 too. Its host may pass what tells them apart.
+        let version = match version {
+            Version::Lua51 if !self.find(c"luaopen_jit").is_null() => Version::LuaJit,
+            version => version,
+        };
         let api = self.load(version)?;
         let runtime = register(&api)?;
         if version != Version::Lua51 {
             return Ok(runtime);
         }
-        // LuaJIT calls itself 5.1 too.
         let mut is_luajit = false;
         // SAFETY: the caller's promise; the bool outlives the call.
         unsafe {

@@ -99,14 +99,13 @@ pub(super) fn put_all(lua: Lua) -> c_int {
     // nor for the size limit, which the commit checks for each value.
     let limits = Limits { root: "values", size: u32::MAX as usize, depth: MAX_DEPTH + 1 };
     let (call, ()) = call.encode_with(1, limits).work(|kv, bytes| {
-        let batch = batch_of(bytes, ttl)?;
-        if batch.is_empty() { Ok(()) } else { Ok(kv.commit(batch)?) }
+        Ok(kv.commit(&batch_of(bytes, ttl, kv.value_limit())?)?)
     });
     call.end(0)
 }
 
 /// The puts that an encoded map of keys and values asks for.
-fn batch_of(bytes: &[u8], ttl: Option<i64>) -> Result<Batch, Error> {
+fn batch_of(bytes: &[u8], ttl: Option<i64>, value_limit: usize) -> Result<Batch, Error> {
     let mut view = View::new(bytes);
     let mut batch = Batch::new();
     let pairs = match view.token() {
@@ -122,7 +121,7 @@ fn batch_of(bytes: &[u8], ttl: Option<i64>) -> Result<Batch, Error> {
                 return Err(Error::invalid(format!("keys must be strings, got {got}")));
             }
         };
-        batch.put(key, view.skip(), ttl);
+        batch.put(key, view.skip(), ttl, value_limit)?;
     }
     Ok(batch)
 }

@@ -52,5 +52,5 @@ mod version;
 mod walk;
 
 pub use api::{API_NAMES, State};
-pub use copies::another_copy_has_open;
+pub(crate) use copies::is_open_in_another_copy;
 pub use host::{HostApi, attach, set_ident};

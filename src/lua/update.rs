@@ -9,6 +9,7 @@ use crate::value::Value;
 
 use super::call::{Call, Fetched, fetch};
 use super::guard::{discard, guard};
+use super::part::closed;
 use super::state::{Lua, TYPE_FUNCTION};
 use super::userdata::{self, Held, Kind};
 
@@ -71,8 +72,9 @@ fn run(mut call: Call, held: &mut Option<Update>, key: &[u8]) -> Call {
     lua.push_value(2);
     let found = {
         let mut buffer = call.buffer;
+        buffer.bytes().clear();
         guard(|| {
-            let Some(update) = held else { return Err(super::part::closed()) };
+            let Some(update) = held else { return Err(closed()) };
             update.seen = update.kv.get(key)?;
             Ok(update.seen.as_ref().map(|value| fetch(value, buffer.bytes())))
         })
@@ -111,8 +113,10 @@ fn store(
     deletes: bool,
 ) -> Result<bool, Error> {
     let bytes = call.buffer.read();
-    guard(|| {
-        let Some(update) = held else { return Err(super::part::closed()) };
-        Ok(update.kv.replace(key, update.seen.as_ref(), (!deletes).then_some(bytes))?)
+    let Some(Update { kv, seen }) = held else { return Err(closed()) };
+    guard(|| Ok(kv.replace(key, seen.as_ref(), (!deletes).then_some(bytes))?)).inspect_err(|error| {
+        if error.code == Code::Panic {
+            kv.poison();
+        }
     })
 }

@@ -37,6 +37,8 @@ pub enum ValueError {
     TooDeep,
     /// Larger than this form can hold: 2^32 - 1 bytes or elements.
     TooLarge,
+    /// No memory for it.
+    OutOfMemory,
 }
 
 impl fmt::Display for ValueError {
@@ -54,6 +56,7 @@ impl fmt::Display for ValueError {
             Self::TooDeep => {
                 write!(f, "nested deeper than {} levels", super::MAX_DEPTH)
             }
+            Self::OutOfMemory => f.write_str("out of memory"),
             Self::TooLarge => write!(f, "larger than 2^32 - 1 bytes or elements"),
         }
     }

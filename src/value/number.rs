@@ -14,13 +14,6 @@ pub enum Number {
 /// 2^63: the first float above every `i64`.
 const TWO_63: f64 = 9_223_372_036_854_775_808.0;
 
-/// The integer a float stands for, if it stands for one in range.
-#[must_use]
-pub(crate) fn exact_int(value: f64) -> Option<i64> {
-    let in_range = (-TWO_63..TWO_63).contains(&value);
-    (in_range && value.trunc() == value).then_some(value as i64)
-}
-
 impl Number {
     /// Exact order by numeric value; `None` when one side is NaN.
     #[must_use]
@@ -42,6 +35,30 @@ impl Number {
         }
     }
 
+    /// The int this stands for, if there is exactly one.
+    #[must_use]
+    pub fn as_int(self) -> Option<i64> {
+        match self {
+            Self::Int(value) => Some(value),
+            Self::Float(value) => {
+                let in_range = (-TWO_63..TWO_63).contains(&value);
+                (in_range && value.trunc() == value).then_some(value as i64)
+            }
+        }
+    }
+
+    /// The float this stands for, if a double holds it exactly.
+    #[must_use]
+    pub fn as_float(self) -> Option<f64> {
+        match self {
+            Self::Float(value) => Some(value),
+            Self::Int(value) => {
+                let float = value as f64;
+                self.equals(Self::Float(float)).then_some(float)
+            }
+        }
+    }
+
     fn is_nan(self) -> bool {
         matches!(self, Self::Float(value) if value.is_nan())
     }
@@ -57,9 +74,10 @@ fn compare_int_float(a: i64, b: f64) -> Option<Ordering> {
     } else {
         // In range, so the integral part is exact; the fraction breaks a tie.
         let whole = b.trunc();
-        Some(a.cmp(&(whole as i64)).then_with(|| {
-            0.0_f64.partial_cmp(&(b - whole)).unwrap_or(Ordering::Equal)
-        }))
+        Some(
+            a.cmp(&(whole as i64))
+                .then_with(|| 0.0_f64.partial_cmp(&(b - whole)).unwrap_or(Ordering::Equal)),
+        )
     }
 }
 

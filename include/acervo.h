@@ -1,0 +1,1283 @@
+/*
+ * acervo: an embeddable registry, store and versioned entry registry for agents.
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * Generated from the Rust sources; do not edit. The conventions:
+ *
+ * - A function returns ACERVO_OK (0) or a negative code. On failure `err`, if
+ *   not NULL, receives an error that the caller owns; otherwise it is NULL.
+ * - Out parameters are reset when a call begins and written only on success.
+ * - Text goes in as pointer and length; ACERVO_NTS as the length means "up to
+ *   the NUL". NULL with length 0 is empty.
+ * - "borrowed" (good until what is said), "owned" (free it with what is said)
+ *   and "copied" say whose memory it is. Inputs are copied.
+ * - Free functions accept NULL and never fail.
+ * - "Threads: any" may be called from several threads at once, "one at a time"
+ *   may move between threads.
+ */
+
+#ifndef ACERVO_H
+#define ACERVO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* As the length of a text: it ends at its NUL. */
+#define ACERVO_NTS SIZE_MAX
+
+/* The version of this header; compare with acervo_version_number(). */
+#define ACERVO_VERSION_MAJOR 0
+#define ACERVO_VERSION_MINOR 1
+#define ACERVO_VERSION_PATCH 0
+#define ACERVO_VERSION_STRING "0.1.0"
+
+struct lua_State;
+
+
+// The ABI: the number behind libacervo.so. Within one, functions are only
+// added.
+#define ACERVO_ABI_VERSION 0
+
+// Success.
+#define ACERVO_OK 0
+
+// The input is wrong: a bad key, type, size, option, or state of call.
+#define ACERVO_INVALID (-1)
+
+// What was asked for does not exist.
+#define ACERVO_NOT_FOUND (-2)
+
+// What should be created exists.
+#define ACERVO_ALREADY_EXISTS (-3)
+
+// The system, the policy or a read-only handle forbids it.
+#define ACERVO_PERMISSION_DENIED (-4)
+
+// It cannot be done now: disk full, I/O error, locked, over a limit.
+// Retryable.
+#define ACERVO_UNAVAILABLE (-5)
+
+// A fault inside, a damaged file, or use of something closed.
+#define ACERVO_INTERNAL (-6)
+
+// Given up on request.
+#define ACERVO_CANCELED (-7)
+
+// Somebody else was faster. Retryable.
+#define ACERVO_CONFLICT (-8)
+
+// No answer in time. Retryable.
+#define ACERVO_TIMEOUT (-9)
+
+// Too many calls. Retryable.
+#define ACERVO_RATE_LIMITED (-10)
+
+// No kind was given.
+#define ACERVO_UNKNOWN (-11)
+
+// A panic was caught at the boundary; kind "Internal". After one inside a
+// write the database refuses writes until it is opened anew.
+#define ACERVO_PANIC (-12)
+
+// The handle was made before a fork, by the parent; kind "Internal".
+#define ACERVO_FORKED (-13)
+
+// The buffer is too small; kind "Invalid".
+#define ACERVO_TOO_SMALL (-14)
+
+// Nil.
+#define ACERVO_TYPE_NIL 0
+
+// A bool.
+#define ACERVO_TYPE_BOOL 1
+
+// A signed 64-bit integer.
+#define ACERVO_TYPE_INT 2
+
+// An IEEE double.
+#define ACERVO_TYPE_FLOAT 3
+
+// A byte string, of any content.
+#define ACERVO_TYPE_STRING 4
+
+// An ordered list of values.
+#define ACERVO_TYPE_ARRAY 5
+
+// A map; keys are bools, ints, floats or strings.
+#define ACERVO_TYPE_MAP 6
+
+// Something does not work.
+#define ACERVO_LOG_ERROR 1
+
+// Something may stop working.
+#define ACERVO_LOG_WARN 2
+
+// Something changed.
+#define ACERVO_LOG_INFO 3
+
+// For those who look for a fault.
+#define ACERVO_LOG_DEBUG 4
+
+// An open database file, or one in memory.
+//
+// All handles of one file in a process share its state. Reference counted;
+// what is made from a handle keeps it alive, so any order of freeing is
+// right. After a fork every call on it in the child gives ACERVO_FORKED.
+//
+// Threads: any.
+typedef struct acervo acervo;
+
+// Writes to one registry or store, collected in order and done together.
+//
+// Keeps its database alive.
+//
+// Threads: one at a time.
+typedef struct acervo_batch acervo_batch;
+
+// A failure: code, kind, message, whether it is worth trying again.
+//
+// Owned by the caller, immutable. Free with acervo_error_free.
+//
+// Threads: any.
+typedef struct acervo_error acervo_error;
+
+// The registry, the store of one ident, or the store's raw keys.
+//
+// Reads look into memory. Writes to the registry return when memory holds
+// them, writes to the store when the disk does (option `durability`). Keys
+// are 1 to 1024 bytes of any content. Keeps its database alive.
+//
+// Threads: any.
+typedef struct acervo_kv acervo_kv;
+
+// Options for acervo_open.
+//
+// Threads: one at a time.
+typedef struct acervo_options acervo_options;
+
+// An immutable value: nil, bool, int, float, string, array or map.
+//
+// Reference counted; free each reference with acervo_value_free. Values stay
+// usable after the database they came from is closed, and in a forked child.
+//
+// Threads: any.
+typedef struct acervo_value acervo_value;
+
+// Takes a log line: `message_len` bytes, and a NUL behind them; borrowed for
+// the call. Called on any thread, several at a time, with no lock held; it
+// may call any function of this library but acervo_close.
+typedef void (*acervo_log_fn)(void *userdata, int32_t level, const char *message, size_t message_len);
+
+// Takes one key of a walk: `key_len` bytes, no NUL, and its value, both
+// borrowed for the call. Other than 0 ends the walk. Called on the walking
+// thread with no lock held; it may call anything.
+typedef int32_t (*acervo_kv_each_fn)(void *userdata,
+                                     const char *key,
+                                     size_t key_len,
+                                     const acervo_value *value,
+                                     int64_t timestamp);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The version of the library that is loaded, as `"1.2.3"`. Static text.
+//
+// Threads: any.
+const char *acervo_version_string(void);
+
+// The same as one number: MAJOR * 1000000 + MINOR * 1000 + PATCH.
+//
+// Threads: any.
+int32_t acervo_version_number(void);
+
+// The ABI of the library that is loaded; compare with ACERVO_ABI_VERSION.
+//
+// Threads: any.
+int32_t acervo_abi_version(void);
+
+// The name of a code, as `"ACERVO_NOT_FOUND"`; `"ACERVO_?"` for a number that
+// is none. Static text, with NUL.
+//
+// Threads: any.
+const char *acervo_code_name(int32_t code);
+
+// The error's code; ACERVO_INVALID for NULL.
+//
+// Threads: any.
+int32_t acervo_error_code(const acervo_error *error);
+
+// The error's kind as Lua's constants spell it, as `"NotFound"`; `""` if
+// unknown. Static text, with NUL. NULL for NULL.
+//
+// Threads: any.
+const char *acervo_error_kind(const acervo_error *error, size_t *out_len);
+
+// What was wrong, where, and what to do. Borrowed until the error is freed,
+// with NUL. NULL for NULL.
+//
+// Threads: any.
+const char *acervo_error_message(const acervo_error *error, size_t *out_len);
+
+// Whether the same call may succeed later; false for NULL.
+//
+// Threads: any.
+bool acervo_error_retryable(const acervo_error *error);
+
+// More about the failure, for programs: a map. Borrowed until the error is
+// freed; NULL if there is none.
+//
+// Threads: any.
+const acervo_value *acervo_error_details(const acervo_error *error);
+
+// Frees an error. NULL is accepted.
+//
+// Threads: one at a time.
+void acervo_error_free(acervo_error *error);
+
+// A nil value. Owned: free with acervo_value_free.
+//
+// Threads: any.
+acervo_value *acervo_value_nil(void);
+
+// A bool value. Owned: free with acervo_value_free.
+//
+// Threads: any.
+acervo_value *acervo_value_bool(bool value);
+
+// An int value. Owned: free with acervo_value_free.
+//
+// Threads: any.
+acervo_value *acervo_value_int(int64_t value);
+
+// A float value; NaN, infinities and -0.0 are kept. Owned: free with
+// acervo_value_free.
+//
+// Threads: any.
+acervo_value *acervo_value_float(double value);
+
+// A string value of `len` bytes (ACERVO_NTS: up to the NUL), copied; any
+// content. Owned: free with acervo_value_free. NULL if the arguments are
+// invalid or there is no memory.
+//
+// Threads: any.
+acervo_value *acervo_value_string(const char *text, size_t len);
+
+// An array of `n` values, copied. `out` is owned: free with
+// acervo_value_free.
+//
+// ACERVO_INVALID: a NULL among the items, nesting deeper than 128.
+//
+// Threads: any.
+int32_t acervo_value_array(const acervo_value *const *items,
+                           size_t n,
+                           acervo_value **out,
+                           acervo_error **err);
+
+// A map of `n` pairs, copied, in this order. `out` is owned: free with
+// acervo_value_free.
+//
+// ACERVO_INVALID: a NULL among keys or values, a key that is nil, NaN, an
+// array or a map, two equal keys (1 and 1.0 are), nesting deeper than 128.
+//
+// Threads: any.
+int32_t acervo_value_map(const acervo_value *const *keys,
+                         const acervo_value *const *values,
+                         size_t n,
+                         acervo_value **out,
+                         acervo_error **err);
+
+// One more reference to the same value. Owned: free with acervo_value_free.
+// NULL for NULL.
+//
+// Threads: any.
+acervo_value *acervo_value_retain(const acervo_value *value);
+
+// Frees one reference. NULL is accepted.
+//
+// Threads: any.
+void acervo_value_free(acervo_value *value);
+
+// The type, ACERVO_TYPE_NIL to ACERVO_TYPE_MAP; ACERVO_INVALID for NULL.
+//
+// Threads: any.
+int32_t acervo_value_type(const acervo_value *value);
+
+// The bool. ACERVO_INVALID for any other type.
+//
+// Threads: any.
+int32_t acervo_value_as_bool(const acervo_value *value, bool *out, acervo_error **err);
+
+// The int; a float too if it stands for exactly one. ACERVO_INVALID
+// otherwise.
+//
+// Threads: any.
+int32_t acervo_value_as_int(const acervo_value *value, int64_t *out, acervo_error **err);
+
+// The float; an int too if a double holds it exactly. ACERVO_INVALID
+// otherwise.
+//
+// Threads: any.
+int32_t acervo_value_as_float(const acervo_value *value, double *out, acervo_error **err);
+
+// The string's bytes, without NUL. Borrowed until the value is freed.
+// ACERVO_INVALID for any other type. `out_len` may not be NULL.
+//
+// Threads: any.
+int32_t acervo_value_as_string(const acervo_value *value,
+                               const char **out,
+                               size_t *out_len,
+                               acervo_error **err);
+
+// Elements of an array, pairs of a map, bytes of a string; 0 for others and
+// for NULL.
+//
+// Threads: any.
+size_t acervo_value_len(const acervo_value *value);
+
+// An array's element, counted from 0. `out` is owned: free with
+// acervo_value_free.
+//
+// ACERVO_INVALID: no array. ACERVO_NOT_FOUND: past the end.
+//
+// Threads: any.
+int32_t acervo_value_at(const acervo_value *array,
+                        size_t index,
+                        acervo_value **out,
+                        acervo_error **err);
+
+// What a map holds under a string key. `out` is owned: free with
+// acervo_value_free.
+//
+// ACERVO_INVALID: no map. ACERVO_NOT_FOUND: no such key.
+//
+// Threads: any.
+int32_t acervo_value_get(const acervo_value *map,
+                         const char *key,
+                         size_t key_len,
+                         acervo_value **out,
+                         acervo_error **err);
+
+// A map's key and value, counted from 0 in the order they are stored in.
+// Both are owned: free with acervo_value_free.
+//
+// ACERVO_INVALID: no map. ACERVO_NOT_FOUND: past the end.
+//
+// Threads: any.
+int32_t acervo_value_entry_at(const acervo_value *map,
+                              size_t index,
+                              acervo_value **out_key,
+                              acervo_value **out_value,
+                              acervo_error **err);
+
+// Whether both are the same value: numbers by exact numeric value across int
+// and float, maps regardless of the order of keys, NaN equal to NaN. NULL
+// equals nothing.
+//
+// Threads: any.
+bool acervo_value_equal(const acervo_value *a, const acervo_value *b);
+
+// Reads a JSON text. `out` is owned: free with acervo_value_free.
+//
+// ACERVO_INVALID with line and column: not JSON, a key twice in one object,
+// a number beyond a double, nesting deeper than 128.
+//
+// Threads: any.
+int32_t acervo_value_from_json(const char *text,
+                               size_t len,
+                               acervo_value **out,
+                               acervo_error **err);
+
+// Writes JSON, map keys in byte order, no spaces. `out_string` is a string
+// value, owned: free with acervo_value_free.
+//
+// ACERVO_INVALID: NaN, infinities, strings that are not UTF-8, map keys that
+// render alike.
+//
+// Threads: any.
+int32_t acervo_value_to_json(const acervo_value *value,
+                             acervo_value **out_string,
+                             acervo_error **err);
+
+// Reads one MessagePack value that fills `len` bytes. `out` is owned: free
+// with acervo_value_free.
+//
+// ACERVO_INVALID with the offset: extension types, integers above 2^63 - 1,
+// duplicate, nil or NaN keys, nesting deeper than 128, trailing bytes.
+//
+// Threads: any.
+int32_t acervo_value_from_msgpack(const uint8_t *bytes,
+                                  size_t len,
+                                  acervo_value **out,
+                                  acervo_error **err);
+
+// The value as MessagePack. Borrowed until the value is freed.
+//
+// Threads: any.
+int32_t acervo_value_msgpack(const acervo_value *value,
+                             const uint8_t **out,
+                             size_t *out_len,
+                             acervo_error **err);
+
+// Options with nothing set: every option has its default. Owned: free with
+// acervo_options_free.
+//
+// Threads: any.
+acervo_options *acervo_options_new(void);
+
+// Sets one option: `durability` ("full", "normal", "off"),
+// `flush_interval_ms`, `registry_persistent`, `value_limit`, `memory_limit`,
+// `read_only`, `busy_timeout_ms`, `file_mode`. See docs/c.md.
+//
+// ACERVO_INVALID naming the option: unknown, wrong type, out of range.
+//
+// Threads: one at a time.
+int32_t acervo_options_set(acervo_options *options,
+                           const char *name,
+                           size_t name_len,
+                           const acervo_value *value,
+                           acervo_error **err);
+
+// Frees options. NULL is accepted.
+//
+// Threads: one at a time.
+void acervo_options_free(acervo_options *options);
+
+// Opens the file at `path`, made if missing (its directory is not), or a new
+// database in memory for ":memory:". `options` may be NULL and can be freed
+// after the call. `out` is owned: free with acervo_free.
+//
+// ACERVO_INVALID: a missing directory, an option that differs from the first
+// open's, a file of a newer version. ACERVO_PERMISSION_DENIED.
+// ACERVO_INTERNAL: no database, or damaged; it is left as it is.
+// ACERVO_UNAVAILABLE: locked by another process, I/O error, disk full.
+//
+// Threads: any.
+int32_t acervo_open(const char *path,
+                    size_t path_len,
+                    const acervo_options *options,
+                    acervo **out,
+                    acervo_error **err);
+
+// One more reference to the same handle. Owned: free with acervo_free. NULL
+// for NULL, and in a forked child.
+//
+// Threads: any.
+acervo *acervo_retain(acervo *db);
+
+// Frees one reference. NULL is accepted. Does no I/O: if it was the last use
+// of the file, a thread writes what is left and closes it.
+//
+// Threads: any.
+void acervo_free(acervo *db);
+
+// Returns when everything put before is in the file.
+//
+// ACERVO_UNAVAILABLE: the file; what could not be written is kept and tried
+// again.
+//
+// Threads: any.
+int32_t acervo_flush(acervo *db, acervo_error **err);
+
+// Ends the use of this handle and of what was made from it; it still has to
+// be freed. The last handle of a file writes what is left, closes the file
+// and reports. Again: no effect.
+//
+// Threads: any.
+int32_t acervo_close(acervo *db, acervo_error **err);
+
+// Figures of the database as a map: keys, registry_keys, store_keys, bytes,
+// dirty_keys, commits, log_rows, log_bytes, last_flush (seconds since the
+// epoch or nil), last_error (text or nil), path, read_only, sqlite. `out` is
+// owned: free with acervo_value_free.
+//
+// Threads: any.
+int32_t acervo_stats(acervo *db, acervo_value **out, acervo_error **err);
+
+// Sends the database's log lines to `function` from now on; NULL: nowhere, as
+// at first. Holds for all handles of the file. `destroy` (may be NULL) runs
+// once: when another hook takes the place, when the database goes, or if this
+// fails.
+//
+// Threads: any.
+int32_t acervo_set_log(acervo *db,
+                       acervo_log_fn function,
+                       void *userdata,
+                       void (*destroy)(void *userdata),
+                       acervo_error **err);
+
+// The key-value state shared by all scripts. `out` is owned: free with
+// acervo_kv_free.
+//
+// Threads: any.
+int32_t acervo_kv_registry(acervo *db, acervo_kv **out, acervo_error **err);
+
+// The durable state of one ident of 1 to 256 bytes; NULL with length 0: the
+// store's keys as they are. `out` is owned: free with acervo_kv_free.
+//
+// Threads: any.
+int32_t acervo_kv_store(acervo *db,
+                        const char *ident,
+                        size_t ident_len,
+                        acervo_kv **out,
+                        acervo_error **err);
+
+// Frees the handle. NULL is accepted.
+//
+// Threads: one at a time.
+void acervo_kv_free(acervo_kv *kv);
+
+// Stores a value, copied; the key does not expire. Last writer wins.
+//
+// ACERVO_INVALID: a bad key, a value over `value_limit`.
+// ACERVO_UNAVAILABLE: `memory_limit` reached, disk full, I/O error.
+// ACERVO_PERMISSION_DENIED: open for reading only.
+//
+// Threads: any.
+int32_t acervo_kv_put(acervo_kv *kv,
+                      const char *key,
+                      size_t key_len,
+                      const acervo_value *value,
+                      acervo_error **err);
+
+// As acervo_kv_put; after `ttl_ms` milliseconds (1 or more) the key reads as
+// missing.
+//
+// Threads: any.
+int32_t acervo_kv_put_ttl(acervo_kv *kv,
+                          const char *key,
+                          size_t key_len,
+                          const acervo_value *value,
+                          int64_t ttl_ms,
+                          acervo_error **err);
+
+// The value and the time it was written, in seconds since the Unix epoch.
+// Either out may be NULL. `out` is owned: free with acervo_value_free; it
+// shares the stored bytes.
+//
+// ACERVO_NOT_FOUND, without an error: the key is missing or expired.
+//
+// Threads: any.
+int32_t acervo_kv_get(acervo_kv *kv,
+                      const char *key,
+                      size_t key_len,
+                      acervo_value **out,
+                      int64_t *out_timestamp,
+                      acervo_error **err);
+
+// Copies the value into `buf`: bool, int and float as their bytes (1, 8, 8),
+// a string as it is, nil as length 0, arrays and maps as MessagePack. Every
+// out may be NULL; `buf` too, with `cap` 0.
+//
+// ACERVO_NOT_FOUND, without an error: the key is missing or expired.
+// ACERVO_TOO_SMALL: `cap` is; `out_len` is set, nothing is copied.
+//
+// Threads: any.
+int32_t acervo_kv_get_into(acervo_kv *kv,
+                           const char *key,
+                           size_t key_len,
+                           void *buf,
+                           size_t cap,
+                           size_t *out_len,
+                           int32_t *out_type,
+                           int64_t *out_timestamp,
+                           acervo_error **err);
+
+// Deletes a key; a missing one is no error.
+//
+// Threads: any.
+int32_t acervo_kv_delete(acervo_kv *kv, const char *key, size_t key_len, acervo_error **err);
+
+// Adds to an int atomically; a missing key counts as 0. Keeps the time to
+// live. `out` may be NULL.
+//
+// ACERVO_INVALID: the value is no int, or the sum leaves its range.
+//
+// Threads: any.
+int32_t acervo_kv_incr(acervo_kv *kv,
+                       const char *key,
+                       size_t key_len,
+                       int64_t by,
+                       int64_t *out,
+                       acervo_error **err);
+
+// As acervo_kv_incr, for floats: adds to an int or a float and stores a
+// float.
+//
+// Threads: any.
+int32_t acervo_kv_incr_float(acervo_kv *kv,
+                             const char *key,
+                             size_t key_len,
+                             double by,
+                             double *out,
+                             acervo_error **err);
+
+// Stores `value` if the present one equals `expected` (NULL: if the key is
+// missing; a nil value: if nil is stored). Keeps the time to live.
+// `out_stored` may be NULL.
+//
+// Threads: any.
+int32_t acervo_kv_cas(acervo_kv *kv,
+                      const char *key,
+                      size_t key_len,
+                      const acervo_value *expected,
+                      const acervo_value *value,
+                      bool *out_stored,
+                      acervo_error **err);
+
+// The keys that start with `prefix` (NULL with length 0: all), sorted by
+// their bytes, as an array of strings. `out_array` is owned: free with
+// acervo_value_free.
+//
+// Threads: any.
+int32_t acervo_kv_keys(acervo_kv *kv,
+                       const char *prefix,
+                       size_t prefix_len,
+                       acervo_value **out_array,
+                       acervo_error **err);
+
+// How many keys start with `prefix` (NULL with length 0: all).
+//
+// Threads: any.
+int32_t acervo_kv_count(acervo_kv *kv,
+                        const char *prefix,
+                        size_t prefix_len,
+                        uint64_t *out,
+                        acervo_error **err);
+
+// Calls `function` for each key that starts with `prefix` (NULL with length
+// 0: all), in key order. A key that is there during the whole walk is met
+// once. What `function` returns other than 0 ends the walk and is returned as
+// it is, without an error. `destroy` (may be NULL) runs once, at the end.
+//
+// Threads: any.
+int32_t acervo_kv_each(acervo_kv *kv,
+                       const char *prefix,
+                       size_t prefix_len,
+                       acervo_kv_each_fn function,
+                       void *userdata,
+                       void (*destroy)(void *userdata),
+                       acervo_error **err);
+
+// Deletes every key that starts with `prefix` (NULL with length 0: all), at
+// once. `out`, how many, may be NULL.
+//
+// Threads: any.
+int32_t acervo_kv_delete_prefix(acervo_kv *kv,
+                                const char *prefix,
+                                size_t prefix_len,
+                                uint64_t *out,
+                                acervo_error **err);
+
+// Deletes every key that has not been written for `seconds` (0 or more).
+// `out`, how many, may be NULL.
+//
+// Threads: any.
+int32_t acervo_kv_purge(acervo_kv *kv, double seconds, uint64_t *out, acervo_error **err);
+
+// Returns when everything put before is in the file.
+//
+// ACERVO_UNAVAILABLE: the file; what could not be written is kept and tried
+// again.
+//
+// Threads: any.
+int32_t acervo_kv_flush(acervo_kv *kv, acervo_error **err);
+
+// An empty batch for `kv`. Owned: free with acervo_batch_free. NULL for NULL,
+// and in a forked child.
+//
+// Threads: any.
+acervo_batch *acervo_batch_new(acervo_kv *kv);
+
+// Frees the batch; what was not committed is forgotten. NULL is accepted.
+//
+// Threads: one at a time.
+void acervo_batch_free(acervo_batch *batch);
+
+// Adds a put; key and value are copied and checked at the commit.
+//
+// Threads: one at a time.
+int32_t acervo_batch_put(acervo_batch *batch,
+                         const char *key,
+                         size_t key_len,
+                         const acervo_value *value,
+                         acervo_error **err);
+
+// As acervo_batch_put; `ttl_ms` milliseconds (1 or more) after this call the
+// key reads as missing.
+//
+// Threads: one at a time.
+int32_t acervo_batch_put_ttl(acervo_batch *batch,
+                             const char *key,
+                             size_t key_len,
+                             const acervo_value *value,
+                             int64_t ttl_ms,
+                             acervo_error **err);
+
+// Adds a deletion; a missing key is no error.
+//
+// Threads: one at a time.
+int32_t acervo_batch_delete(acervo_batch *batch,
+                            const char *key,
+                            size_t key_len,
+                            acervo_error **err);
+
+// Does all writes of the batch or none, with one sync, and leaves it empty.
+// After a failure the batch is as it was.
+//
+// Threads: one at a time.
+int32_t acervo_batch_commit(acervo_batch *batch, acervo_error **err);
+
+// An empty batch for `kv`. Owned: free with acervo_batch_free. NULL for NULL,
+// and in a forked child.
+//
+// Threads: any.
+acervo_batch *acervo_batch_new(acervo_kv *kv);
+
+// Frees the batch; what was not committed is forgotten. NULL is accepted.
+//
+// Threads: one at a time.
+void acervo_batch_free(acervo_batch *batch);
+
+// Adds a put; key and value are copied and checked at the commit.
+//
+// Threads: one at a time.
+int32_t acervo_batch_put(acervo_batch *batch,
+                         const char *key,
+                         size_t key_len,
+                         const acervo_value *value,
+                         acervo_error **err);
+
+// As acervo_batch_put; `ttl_ms` milliseconds (1 or more) after this call the
+// key reads as missing.
+//
+// Threads: one at a time.
+int32_t acervo_batch_put_ttl(acervo_batch *batch,
+                             const char *key,
+                             size_t key_len,
+                             const acervo_value *value,
+                             int64_t ttl_ms,
+                             acervo_error **err);
+
+// Adds a deletion; a missing key is no error.
+//
+// Threads: one at a time.
+int32_t acervo_batch_delete(acervo_batch *batch,
+                            const char *key,
+                            size_t key_len,
+                            acervo_error **err);
+
+// Does all writes of the batch or none, with one sync, and leaves it empty.
+// After a failure the batch is as it was.
+//
+// Threads: one at a time.
+int32_t acervo_batch_commit(acervo_batch *batch, acervo_error **err);
+
+// Options with nothing set: every option has its default. Owned: free with
+// acervo_options_free.
+//
+// Threads: any.
+acervo_options *acervo_options_new(void);
+
+// Sets one option: `durability` ("full", "normal", "off"),
+// `flush_interval_ms`, `registry_persistent`, `value_limit`, `memory_limit`,
+// `read_only`, `busy_timeout_ms`, `file_mode`. See docs/c.md.
+//
+// ACERVO_INVALID naming the option: unknown, wrong type, out of range.
+//
+// Threads: one at a time.
+int32_t acervo_options_set(acervo_options *options,
+                           const char *name,
+                           size_t name_len,
+                           const acervo_value *value,
+                           acervo_error **err);
+
+// Frees options. NULL is accepted.
+//
+// Threads: one at a time.
+void acervo_options_free(acervo_options *options);
+
+// Opens the file at `path`, made if missing (its directory is not), or a new
+// database in memory for ":memory:". `options` may be NULL and can be freed
+// after the call. `out` is owned: free with acervo_free.
+//
+// ACERVO_INVALID: a missing directory, an option that differs from the first
+// open's, a file of a newer version. ACERVO_PERMISSION_DENIED.
+// ACERVO_INTERNAL: no database, or damaged; it is left as it is.
+// ACERVO_UNAVAILABLE: locked by another process, I/O error, disk full.
+//
+// Threads: any.
+int32_t acervo_open(const char *path,
+                    size_t path_len,
+                    const acervo_options *options,
+                    acervo **out,
+                    acervo_error **err);
+
+// One more reference to the same handle. Owned: free with acervo_free. NULL
+// for NULL, and in a forked child.
+//
+// Threads: any.
+acervo *acervo_retain(acervo *db);
+
+// Frees one reference. NULL is accepted. Does no I/O: if it was the last use
+// of the file, a thread writes what is left and closes it.
+//
+// Threads: any.
+void acervo_free(acervo *db);
+
+// Returns when everything put before is in the file.
+//
+// ACERVO_UNAVAILABLE: the file; what could not be written is kept and tried
+// again.
+//
+// Threads: any.
+int32_t acervo_flush(acervo *db, acervo_error **err);
+
+// Ends the use of this handle and of what was made from it; it still has to
+// be freed. The last handle of a file writes what is left, closes the file
+// and reports. Again: no effect.
+//
+// Threads: any.
+int32_t acervo_close(acervo *db, acervo_error **err);
+
+// Figures of the database as a map: keys, registry_keys, store_keys, bytes,
+// dirty_keys, commits, log_rows, log_bytes, last_flush (seconds since the
+// epoch or nil), last_error (text or nil), path, read_only, sqlite. `out` is
+// owned: free with acervo_value_free.
+//
+// Threads: any.
+int32_t acervo_stats(acervo *db, acervo_value **out, acervo_error **err);
+
+// The name of a code, as `"ACERVO_NOT_FOUND"`; `"ACERVO_?"` for a number that
+// is none. Static text, with NUL.
+//
+// Threads: any.
+const char *acervo_code_name(int32_t code);
+
+// The error's code; ACERVO_INVALID for NULL.
+//
+// Threads: any.
+int32_t acervo_error_code(const acervo_error *error);
+
+// The error's kind as Lua's constants spell it, as `"NotFound"`; `""` if
+// unknown. Static text, with NUL. NULL for NULL.
+//
+// Threads: any.
+const char *acervo_error_kind(const acervo_error *error, size_t *out_len);
+
+// What was wrong, where, and what to do. Borrowed until the error is freed,
+// with NUL. NULL for NULL.
+//
+// Threads: any.
+const char *acervo_error_message(const acervo_error *error, size_t *out_len);
+
+// Whether the same call may succeed later; false for NULL.
+//
+// Threads: any.
+bool acervo_error_retryable(const acervo_error *error);
+
+// More about the failure, for programs: a map. Borrowed until the error is
+// freed; NULL if there is none.
+//
+// Threads: any.
+const acervo_value *acervo_error_details(const acervo_error *error);
+
+// Frees an error. NULL is accepted.
+//
+// Threads: one at a time.
+void acervo_error_free(acervo_error *error);
+
+// The key-value state shared by all scripts. `out` is owned: free with
+// acervo_kv_free.
+//
+// Threads: any.
+int32_t acervo_kv_registry(acervo *db, acervo_kv **out, acervo_error **err);
+
+// The durable state of one ident of 1 to 256 bytes; NULL with length 0: the
+// store's keys as they are. `out` is owned: free with acervo_kv_free.
+//
+// Threads: any.
+int32_t acervo_kv_store(acervo *db,
+                        const char *ident,
+                        size_t ident_len,
+                        acervo_kv **out,
+                        acervo_error **err);
+
+// Frees the handle. NULL is accepted.
+//
+// Threads: one at a time.
+void acervo_kv_free(acervo_kv *kv);
+
+// Stores a value, copied; the key does not expire. Last writer wins.
+//
+// ACERVO_INVALID: a bad key, a value over `value_limit`.
+// ACERVO_UNAVAILABLE: `memory_limit` reached, disk full, I/O error.
+// ACERVO_PERMISSION_DENIED: open for reading only.
+//
+// Threads: any.
+int32_t acervo_kv_put(acervo_kv *kv,
+                      const char *key,
+                      size_t key_len,
+                      const acervo_value *value,
+                      acervo_error **err);
+
+// As acervo_kv_put; after `ttl_ms` milliseconds (1 or more) the key reads as
+// missing.
+//
+// Threads: any.
+int32_t acervo_kv_put_ttl(acervo_kv *kv,
+                          const char *key,
+                          size_t key_len,
+                          const acervo_value *value,
+                          int64_t ttl_ms,
+                          acervo_error **err);
+
+// The value and the time it was written, in seconds since the Unix epoch.
+// Either out may be NULL. `out` is owned: free with acervo_value_free; it
+// shares the stored bytes.
+//
+// ACERVO_NOT_FOUND, without an error: the key is missing or expired.
+//
+// Threads: any.
+int32_t acervo_kv_get(acervo_kv *kv,
+                      const char *key,
+                      size_t key_len,
+                      acervo_value **out,
+                      int64_t *out_timestamp,
+                      acervo_error **err);
+
+// Copies the value into `buf`: bool, int and float as their bytes (1, 8, 8),
+// a string as it is, nil as length 0, arrays and maps as MessagePack. Every
+// out may be NULL; `buf` too, with `cap` 0.
+//
+// ACERVO_NOT_FOUND, without an error: the key is missing or expired.
+// ACERVO_TOO_SMALL: `cap` is; `out_len` is set, nothing is copied.
+//
+// Threads: any.
+int32_t acervo_kv_get_into(acervo_kv *kv,
+                           const char *key,
+                           size_t key_len,
+                           void *buf,
+                           size_t cap,
+                           size_t *out_len,
+                           int32_t *out_type,
+                           int64_t *out_timestamp,
+                           acervo_error **err);
+
+// Deletes a key; a missing one is no error.
+//
+// Threads: any.
+int32_t acervo_kv_delete(acervo_kv *kv, const char *key, size_t key_len, acervo_error **err);
+
+// Adds to an int atomically; a missing key counts as 0. Keeps the time to
+// live. `out` may be NULL.
+//
+// ACERVO_INVALID: the value is no int, or the sum leaves its range.
+//
+// Threads: any.
+int32_t acervo_kv_incr(acervo_kv *kv,
+                       const char *key,
+                       size_t key_len,
+                       int64_t by,
+                       int64_t *out,
+                       acervo_error **err);
+
+// As acervo_kv_incr, for floats: adds to an int or a float and stores a
+// float.
+//
+// Threads: any.
+int32_t acervo_kv_incr_float(acervo_kv *kv,
+                             const char *key,
+                             size_t key_len,
+                             double by,
+                             double *out,
+                             acervo_error **err);
+
+// Stores `value` if the present one equals `expected` (NULL: if the key is
+// missing; a nil value: if nil is stored). Keeps the time to live.
+// `out_stored` may be NULL.
+//
+// Threads: any.
+int32_t acervo_kv_cas(acervo_kv *kv,
+                      const char *key,
+                      size_t key_len,
+                      const acervo_value *expected,
+                      const acervo_value *value,
+                      bool *out_stored,
+                      acervo_error **err);
+
+// The keys that start with `prefix` (NULL with length 0: all), sorted by
+// their bytes, as an array of strings. `out_array` is owned: free with
+// acervo_value_free.
+//
+// Threads: any.
+int32_t acervo_kv_keys(acervo_kv *kv,
+                       const char *prefix,
+                       size_t prefix_len,
+                       acervo_value **out_array,
+                       acervo_error **err);
+
+// How many keys start with `prefix` (NULL with length 0: all).
+//
+// Threads: any.
+int32_t acervo_kv_count(acervo_kv *kv,
+                        const char *prefix,
+                        size_t prefix_len,
+                        uint64_t *out,
+                        acervo_error **err);
+
+// Calls `function` for each key that starts with `prefix` (NULL with length
+// 0: all), in key order. A key that is there during the whole walk is met
+// once. What `function` returns other than 0 ends the walk and is returned as
+// it is, without an error. `destroy` (may be NULL) runs once, at the end.
+//
+// Threads: any.
+int32_t acervo_kv_each(acervo_kv *kv,
+                       const char *prefix,
+                       size_t prefix_len,
+                       acervo_kv_each_fn function,
+                       void *userdata,
+                       void (*destroy)(void *userdata),
+                       acervo_error **err);
+
+// Deletes every key that starts with `prefix` (NULL with length 0: all), at
+// once. `out`, how many, may be NULL.
+//
+// Threads: any.
+int32_t acervo_kv_delete_prefix(acervo_kv *kv,
+                                const char *prefix,
+                                size_t prefix_len,
+                                uint64_t *out,
+                                acervo_error **err);
+
+// Deletes every key that has not been written for `seconds` (0 or more).
+// `out`, how many, may be NULL.
+//
+// Threads: any.
+int32_t acervo_kv_purge(acervo_kv *kv, double seconds, uint64_t *out, acervo_error **err);
+
+// Returns when everything put before is in the file.
+//
+// ACERVO_UNAVAILABLE: the file; what could not be written is kept and tried
+// again.
+//
+// Threads: any.
+int32_t acervo_kv_flush(acervo_kv *kv, acervo_error **err);
+
+// Sends the database's log lines to `function` from now on; NULL: nowhere, as
+// at first. Holds for all handles of the file. `destroy` (may be NULL) runs
+// once: when another hook takes the place, when the database goes, or if this
+// fails.
+//
+// Threads: any.
+int32_t acervo_set_log(acervo *db,
+                       acervo_log_fn function,
+                       void *userdata,
+                       void (*destroy)(void *userdata),
+                       acervo_error **err);
+
+// A nil value. Owned: free with acervo_value_free.
+//
+// Threads: any.
+acervo_value *acervo_value_nil(void);
+
+// A bool value. Owned: free with acervo_value_free.
+//
+// Threads: any.
+acervo_value *acervo_value_bool(bool value);
+
+// An int value. Owned: free with acervo_value_free.
+//
+// Threads: any.
+acervo_value *acervo_value_int(int64_t value);
+
+// A float value; NaN, infinities and -0.0 are kept. Owned: free with
+// acervo_value_free.
+//
+// Threads: any.
+acervo_value *acervo_value_float(double value);
+
+// A string value of `len` bytes (ACERVO_NTS: up to the NUL), copied; any
+// content. Owned: free with acervo_value_free. NULL if the arguments are
+// invalid or there is no memory.
+//
+// Threads: any.
+acervo_value *acervo_value_string(const char *text, size_t len);
+
+// An array of `n` values, copied. `out` is owned: free with
+// acervo_value_free.
+//
+// ACERVO_INVALID: a NULL among the items, nesting deeper than 128.
+//
+// Threads: any.
+int32_t acervo_value_array(const acervo_value *const *items,
+                           size_t n,
+                           acervo_value **out,
+                           acervo_error **err);
+
+// A map of `n` pairs, copied, in this order. `out` is owned: free with
+// acervo_value_free.
+//
+// ACERVO_INVALID: a NULL among keys or values, a key that is nil, NaN, an
+// array or a map, two equal keys (1 and 1.0 are), nesting deeper than 128.
+//
+// Threads: any.
+int32_t acervo_value_map(const acervo_value *const *keys,
+                         const acervo_value *const *values,
+                         size_t n,
+                         acervo_value **out,
+                         acervo_error **err);
+
+// One more reference to the same value. Owned: free with acervo_value_free.
+// NULL for NULL.
+//
+// Threads: any.
+acervo_value *acervo_value_retain(const acervo_value *value);
+
+// Frees one reference. NULL is accepted.
+//
+// Threads: any.
+void acervo_value_free(acervo_value *value);
+
+// The type, ACERVO_TYPE_NIL to ACERVO_TYPE_MAP; ACERVO_INVALID for NULL.
+//
+// Threads: any.
+int32_t acervo_value_type(const acervo_value *value);
+
+// The bool. ACERVO_INVALID for any other type.
+//
+// Threads: any.
+int32_t acervo_value_as_bool(const acervo_value *value, bool *out, acervo_error **err);
+
+// The int; a float too if it stands for exactly one. ACERVO_INVALID
+// otherwise.
+//
+// Threads: any.
+int32_t acervo_value_as_int(const acervo_value *value, int64_t *out, acervo_error **err);
+
+// The float; an int too if a double holds it exactly. ACERVO_INVALID
+// otherwise.
+//
+// Threads: any.
+int32_t acervo_value_as_float(const acervo_value *value, double *out, acervo_error **err);
+
+// The string's bytes, without NUL. Borrowed until the value is freed.
+// ACERVO_INVALID for any other type. `out_len` may not be NULL.
+//
+// Threads: any.
+int32_t acervo_value_as_string(const acervo_value *value,
+                               const char **out,
+                               size_t *out_len,
+                               acervo_error **err);
+
+// Elements of an array, pairs of a map, bytes of a string; 0 for others and
+// for NULL.
+//
+// Threads: any.
+size_t acervo_value_len(const acervo_value *value);
+
+// An array's element, counted from 0. `out` is owned: free with
+// acervo_value_free.
+//
+// ACERVO_INVALID: no array. ACERVO_NOT_FOUND: past the end.
+//
+// Threads: any.
+int32_t acervo_value_at(const acervo_value *array,
+                        size_t index,
+                        acervo_value **out,
+                        acervo_error **err);
+
+// What a map holds under a string key. `out` is owned: free with
+// acervo_value_free.
+//
+// ACERVO_INVALID: no map. ACERVO_NOT_FOUND: no such key.
+//
+// Threads: any.
+int32_t acervo_value_get(const acervo_value *map,
+                         const char *key,
+                         size_t key_len,
+                         acervo_value **out,
+                         acervo_error **err);
+
+// A map's key and value, counted from 0 in the order they are stored in.
+// Both are owned: free with acervo_value_free.
+//
+// ACERVO_INVALID: no map. ACERVO_NOT_FOUND: past the end.
+//
+// Threads: any.
+int32_t acervo_value_entry_at(const acervo_value *map,
+                              size_t index,
+                              acervo_value **out_key,
+                              acervo_value **out_value,
+                              acervo_error **err);
+
+// Whether both are the same value: numbers by exact numeric value across int
+// and float, maps regardless of the order of keys, NaN equal to NaN. NULL
+// equals nothing.
+//
+// Threads: any.
+bool acervo_value_equal(const acervo_value *a, const acervo_value *b);
+
+// Reads a JSON text. `out` is owned: free with acervo_value_free.
+//
+// ACERVO_INVALID with line and column: not JSON, a key twice in one object,
+// a number beyond a double, nesting deeper than 128.
+//
+// Threads: any.
+int32_t acervo_value_from_json(const char *text,
+                               size_t len,
+                               acervo_value **out,
+                               acervo_error **err);
+
+// Writes JSON, map keys in byte order, no spaces. `out_string` is a string
+// value, owned: free with acervo_value_free.
+//
+// ACERVO_INVALID: NaN, infinities, strings that are not UTF-8, map keys that
+// render alike.
+//
+// Threads: any.
+int32_t acervo_value_to_json(const acervo_value *value,
+                             acervo_value **out_string,
+                             acervo_error **err);
+
+// Reads one MessagePack value that fills `len` bytes. `out` is owned: free
+// with acervo_value_free.
+//
+// ACERVO_INVALID with the offset: extension types, integers above 2^63 - 1,
+// duplicate, nil or NaN keys, nesting deeper than 128, trailing bytes.
+//
+// Threads: any.
+int32_t acervo_value_from_msgpack(const uint8_t *bytes,
+                                  size_t len,
+                                  acervo_value **out,
+                                  acervo_error **err);
+
+// The value as MessagePack. Borrowed until the value is freed.
+//
+// Threads: any.
+int32_t acervo_value_msgpack(const acervo_value *value,
+                             const uint8_t **out,
+                             size_t *out_len,
+                             acervo_error **err);
+
+// The version of the library that is loaded, as `"1.2.3"`. Static text.
+//
+// Threads: any.
+const char *acervo_version_string(void);
+
+// The same as one number: MAJOR * 1000000 + MINOR * 1000 + PATCH.
+//
+// Threads: any.
+int32_t acervo_version_number(void);
+
+// The ABI of the library that is loaded; compare with ACERVO_ABI_VERSION.
+//
+// Threads: any.
+int32_t acervo_abi_version(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* ACERVO_H */

@@ -1,0 +1,230 @@
+//! One open file of the process, and everybody who uses it.
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::OpenError;
+use super::options::Options;
+use crate::error::Error;
+use crate::kv::Engine;
+use crate::platform::file::FileId;
+use crate::platform::fork::PerProcess;
+use crate::storage::StorageError;
+
+/// An open file, or a database in memory.
+pub(super) struct Instance {
+    engine: Arc<Engine>,
+    /// The options of the first open.
+    options: Options,
+    /// `None` in memory.
+    file: Option<(FileId, PathBuf)>,
+    state: Mutex<State>,
+    closed: Condvar,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// This many handles use it.
+    Open {
+        handles: usize,
+    },
+    /// The last one went; what is left is being written.
+    Closing,
+    Closed,
+}
+
+/// The open files of one process.
+#[derive(Default)]
+struct Instances {
+    by_file: Mutex<HashMap<FileId, Arc<Instance>>>,
+    /// One open at a time, so that two of one file do not make two instances.
+    opening: Mutex<()>,
+}
+
+/// The instances of this process. In a forked child the parent's are left
+/// behind, locked or not, and the child begins with none.
+fn instances() -> &'static Instances {
+    static INSTANCES: PerProcess<Instances> = PerProcess::new();
+    INSTANCES.get()
+}
+
+pub(super) fn has_open(file: FileId) -> bool {
+    instances().by_file.lock().contains_key(&file)
+}
+
+/// The instance of the file at `path`; opened with `open` if there is none.
+pub(super) fn join_or_open(
+    path: &Path,
+    options: &Options,
+    open: impl FnOnce() -> Result<Arc<Engine>, Error>,
+) -> Result<Arc<Instance>, Error> {
+    let instances = instances();
+    let _opening = instances.opening.lock();
+    if let Ok(file) = FileId::of(path) {
+        let present = instances.by_file.lock().get(&file).cloned();
+        if let Some(instance) = present
+            && instance.join()
+        {
+            return match instance.refuses(options) {
+                None => Ok(instance),
+                Some(refusal) => {
+                    instance.leave_early();
+                    Err(refusal.into())
+                }
+            };
+        }
+        if crate::lua::is_open_in_another_copy(file.dev, file.ino) {
+            return Err(OpenError::OtherCopy { path: path.to_owned() }.into());
+        }
+    }
+    let engine = open()?;
+    let file = FileId::of(path).map_err(|error| StorageError::from_io(&error, path))?;
+    let instance = Arc::new(Instance {
+        engine,
+        options: options.clone(),
+        file: Some((file, path.to_owned())),
+        state: Mutex::new(State::Open { handles: 1 }),
+        closed: Condvar::new(),
+    });
+    instances.by_file.lock().insert(file, Arc::clone(&instance));
+    Ok(instance)
+}
+
+/// How long a normal exit of the process waits for what is left.
+const AT_EXIT: Duration = Duration::from_secs(2);
+
+/// Writes what every instance has left, when the process ends normally.
+pub(super) fn flush_all_at_exit() {
+    // A thread that is stuck must not keep the process from ending, so the
+    // waiting is done here and the writing elsewhere.
+    let open: Vec<Arc<Instance>> = instances().by_file.lock().values().cloned().collect();
+    let waiting: Vec<Arc<Instance>> =
+        open.into_iter().filter(|instance| instance.engine.has_unwritten()).collect();
+    let done = Arc::new((Mutex::new(waiting.len()), Condvar::new()));
+    for instance in waiting {
+        let done = Arc::clone(&done);
+        let flush = move || {
+            // There is nobody left to tell.
+            let _ = instance.engine.flush();
+            *done.0.lock() -= 1;
+            done.1.notify_all();
+        };
+        if std::thread::Builder::new().name("acervo-exit".to_owned()).spawn(flush).is_err() {
+            return;
+        }
+    }
+    let deadline = Instant::now() + AT_EXIT;
+    let mut left = done.0.lock();
+    while *left > 0 && !done.1.wait_until(&mut left, deadline).timed_out() {}
+}
+
+impl Instance {
+    pub(super) fn in_memory(engine: Arc<Engine>, options: Options) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            options,
+            file: None,
+            state: Mutex::new(State::Open { handles: 1 }),
+            closed: Condvar::new(),
+        })
+    }
+
+    pub(super) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
+    }
+
+    pub(super) fn path_bytes(&self) -> &[u8] {
+        self.file.as_ref().map_or(b":memory:", |(_, path)| path.as_os_str().as_bytes())
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        self.options.read_only.unwrap_or(false)
+    }
+
+    /// One more handle. False if the last one has gone; returns only when the
+    /// file is closed then.
+    fn join(&self) -> bool {
+        let mut state = self.state.lock();
+        loop {
+            match *state {
+                State::Open { handles } => {
+                    *state = State::Open { handles: handles + 1 };
+                    return true;
+                }
+                State::Closing => self.closed.wait(&mut state),
+                State::Closed => return false,
+            }
+        }
+    }
+
+    /// Takes back a [`Instance::join`] that came to nothing.
+    fn leave_early(&self) {
+        if let State::Open { handles } = &mut *self.state.lock() {
+            *handles -= 1;
+        }
+    }
+
+    fn refuses(&self, options: &Options) -> Option<OpenError> {
+        let differs = |name: &str| OpenError::Option {
+            name: name.to_owned(),
+            what: "it differs from the first open of this file, and cannot".to_owned(),
+        };
+        if self.is_read_only() && !options.read_only.unwrap_or(false) {
+            return Some(differs("read_only"));
+        }
+        options.differs_from(&self.options).map(differs)
+    }
+
+    /// One handle less; true for the last.
+    fn leave(&self) -> bool {
+        let mut state = self.state.lock();
+        match &mut *state {
+            State::Open { handles } if *handles > 1 => {
+                *handles -= 1;
+                false
+            }
+            State::Open { .. } => {
+                *state = State::Closing;
+                true
+            }
+            State::Closing | State::Closed => false,
+        }
+    }
+
+    /// Ends a handle; the last one closes the file and reports.
+    pub(super) fn release(self: &Arc<Self>) -> Result<(), Error> {
+        if self.leave() { self.finish() } else { Ok(()) }
+    }
+
+    /// Ends a handle without doing any I/O here: the last one has a thread
+    /// close the file.
+    pub(super) fn release_later(self: &Arc<Self>) {
+        if !self.leave() {
+            return;
+        }
+        let own = Arc::clone(self);
+        let finish = move || {
+            let _ = own.finish();
+        };
+        let _blocked = crate::platform::signals::AllBlocked::new();
+        if std::thread::Builder::new().name("acervo-flush".to_owned()).spawn(finish).is_err() {
+            // No thread is to be had: better slow than lost.
+            let _ = self.finish();
+        }
+    }
+
+    fn finish(&self) -> Result<(), Error> {
+        let result = self.engine.shut_down();
+        if let Some((file, _)) = &self.file {
+            instances().by_file.lock().remove(file);
+        }
+        *self.state.lock() = State::Closed;
+        self.closed.notify_all();
+        Ok(result?)
+    }
+}

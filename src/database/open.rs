@@ -1,0 +1,127 @@
+//! From a path and options to an instance.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::instance::{self, Instance};
+use super::options::Options;
+use crate::error::Error;
+use crate::kv::{Connections, Engine};
+use crate::platform::shared_counter::SharedCounter;
+use crate::platform::{exit, file, fork};
+use crate::storage::{self, Place, StorageError};
+
+/// Why a database could not be opened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// An option is unknown, of the wrong type, out of range, or differs from
+    /// that of the first open.
+    Option {
+        /// The option.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The path names no file.
+    Path {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The file.
+    Storage(StorageError),
+    /// Another copy of this library in the process has it open.
+    OtherCopy {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl From<StorageError> for OpenError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option { name, what } => write!(f, "option {name}: {what}"),
+            Self::Path { what } => write!(f, "path: {what}"),
+            Self::Storage(error) => error.fmt(f),
+            Self::OtherCopy { path } => write!(
+                f,
+                "{} is open in another copy of libacervo.so.0 in this process; load one file \
+                 everywhere, by a symbolic link",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// The suffix of the file that processes share beside the database: the
+/// counter of commits.
+const LOCK_SUFFIX: &str = "-lock";
+
+/// Opens `path` or joins those who have it open. Also tells whether the handle
+/// is for reading only.
+pub(super) fn open(path: &[u8], options: &Options) -> Result<(Arc<Instance>, bool), Error> {
+    fork::watch();
+    exit::at_exit(instance::flush_all_at_exit);
+    let read_only = options.read_only.unwrap_or(false);
+    if path == b":memory:" {
+        let engine = Engine::open(options.settings(), None)?;
+        return Ok((Instance::in_memory(engine, options.clone()), read_only));
+    }
+    if path.is_empty() || path.contains(&0) {
+        let what = "it is empty or has a NUL byte in it".to_owned();
+        return Err(OpenError::Path { what }.into());
+    }
+    let path = file::absolute(path).map_err(|error| {
+        let shown = PathBuf::from(String::from_utf8_lossy(path).into_owned());
+        Error::from(StorageError::from_io(&error, &shown))
+    })?;
+    instance::join_or_open(&path, options, || open_engine(&path, options))
+        .map(|instance| (instance, read_only))
+}
+
+fn open_engine(path: &Path, options: &Options) -> Result<Arc<Engine>, Error> {
+    let place = Place {
+        path: path.to_owned(),
+        read_only: options.read_only.unwrap_or(false),
+        file_mode: options.file_mode(),
+        busy_timeout: options.busy_timeout(),
+    };
+    let connections = if place.read_only { read(&place)? } else { write(&place, options)? };
+    Ok(Engine::open(options.settings(), Some(connections))?)
+}
+
+fn write(place: &Place, options: &Options) -> Result<Connections, Error> {
+    let writer = storage::open_writer(place, options.durability())?;
+    Ok(Connections {
+        writer: Some(writer),
+        reader: storage::open_reader(place)?,
+        checkpointer: Some(storage::open_writer(place, options.durability())?),
+        counter: Some(open_counter(place)?),
+    })
+}
+
+fn read(place: &Place) -> Result<Connections, Error> {
+    Ok(Connections {
+        writer: None,
+        reader: storage::open_reader(place)?,
+        checkpointer: None,
+        // Without permission to share the counter, reads ask the file.
+        counter: open_counter(place).ok(),
+    })
+}
+
+fn open_counter(place: &Place) -> Result<SharedCounter, StorageError> {
+    let path = file::with_suffix(&place.path, LOCK_SUFFIX);
+    file::open_beside(&path, place.file_mode)
+        .and_then(|file| SharedCounter::map(&file, true))
+        .map_err(|error| StorageError::from_io(&error, &path))
+}

@@ -1,0 +1,180 @@
+//! The one place where every failure becomes a code, a kind and a message.
+//!
+//! Each family of operations has an error type of its own, close to its code;
+//! the conversions stand here, so that C codes, Lua kinds and retryability are
+//! decided once.
+
+use std::fmt;
+
+use crate::database::OpenError;
+use crate::kv::KvError;
+use crate::storage::StorageError;
+use crate::value::{Value, ValueError};
+
+/// What a failure is. The numbers are the C ABI's and are never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum Code {
+    /// The input is wrong: a bad key, type, size, option or state of call.
+    Invalid = -1,
+    /// What was asked for does not exist.
+    NotFound = -2,
+    /// What should be created exists.
+    AlreadyExists = -3,
+    /// The system, the policy or a read-only handle forbids it.
+    PermissionDenied = -4,
+    /// It cannot be done now: disk full, I/O error, locked, over a limit.
+    Unavailable = -5,
+    /// A fault inside, a damaged file, or use of something closed.
+    Internal = -6,
+    /// Given up on request.
+    Canceled = -7,
+    /// Somebody else was faster; try again on the new state.
+    Conflict = -8,
+    /// No answer in time.
+    Timeout = -9,
+    /// Too many calls.
+    RateLimited = -10,
+    /// No kind was given.
+    Unknown = -11,
+    /// A panic was caught at the boundary; kind INTERNAL.
+    Panic = -12,
+    /// The handle was made before a fork, by the parent; kind INTERNAL.
+    Forked = -13,
+    /// The caller's buffer is too small; kind INVALID.
+    TooSmall = -14,
+}
+
+impl Code {
+    /// Every code, in the order of their numbers.
+    pub const ALL: [Self; 14] = [
+        Self::Invalid,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::PermissionDenied,
+        Self::Unavailable,
+        Self::Internal,
+        Self::Canceled,
+        Self::Conflict,
+        Self::Timeout,
+        Self::RateLimited,
+        Self::Unknown,
+        Self::Panic,
+        Self::Forked,
+        Self::TooSmall,
+    ];
+
+    /// The kind as Lua's constants spell it: `"NotFound"`; `""` if unknown.
+    #[must_use]
+    pub fn kind_name(self) -> &'static str {
+        match self {
+            Self::Invalid | Self::TooSmall => "Invalid",
+            Self::NotFound => "NotFound",
+            Self::AlreadyExists => "AlreadyExists",
+            Self::PermissionDenied => "PermissionDenied",
+            Self::Unavailable => "Unavailable",
+            Self::Internal | Self::Panic | Self::Forked => "Internal",
+            Self::Canceled => "Canceled",
+            Self::Conflict => "Conflict",
+            Self::Timeout => "Timeout",
+            Self::RateLimited => "RateLimited",
+            Self::Unknown => "",
+        }
+    }
+
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn retryable(self) -> bool {
+        matches!(self, Self::Timeout | Self::Unavailable | Self::Conflict | Self::RateLimited)
+    }
+}
+
+/// A failure as the host sees it.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// What it is.
+    pub code: Code,
+    /// What was wrong, where, and what to do.
+    pub message: String,
+    /// Whether the same call may succeed later.
+    pub retryable: bool,
+    /// More, for programs; a map.
+    pub details: Option<Value>,
+}
+
+impl Error {
+    /// An error that is retryable if its code is.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retryable: code.retryable(), details: None }
+    }
+
+    /// [`Code::Invalid`] with this message.
+    #[must_use]
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Code::Invalid, message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<ValueError> for Error {
+    fn from(error: ValueError) -> Self {
+        match error {
+            ValueError::OutOfMemory => Self::new(Code::Internal, error.to_string()),
+            _ => Self::invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        let code = match error {
+            StorageError::Full { .. } | StorageError::Io { .. } | StorageError::Busy { .. } => {
+                Code::Unavailable
+            }
+            StorageError::NoPermission { .. } => Code::PermissionDenied,
+            StorageError::NoDirectory { .. } | StorageError::Newer { .. } => Code::Invalid,
+            StorageError::Damaged { .. } | StorageError::OutOfMemory | StorageError::Other(_) => {
+                Code::Internal
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<KvError> for Error {
+    fn from(error: KvError) -> Self {
+        let code = match error {
+            KvError::Storage(error) => return error.into(),
+            KvError::Key { .. }
+            | KvError::Ident { .. }
+            | KvError::ValueTooLarge { .. }
+            | KvError::NotANumber { .. }
+            | KvError::Overflow { .. }
+            | KvError::Ttl
+            | KvError::Age => Code::Invalid,
+            KvError::MemoryLimit { .. } => Code::Unavailable,
+            KvError::ReadOnly => Code::PermissionDenied,
+            KvError::Closed | KvError::Poisoned => Code::Internal,
+            KvError::Forked => Code::Forked,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Storage(error) => error.into(),
+            OpenError::Option { .. } | OpenError::Path { .. } => Self::invalid(error.to_string()),
+            OpenError::OtherCopy { .. } => Self::new(Code::Unavailable, error.to_string()),
+        }
+    }
+}

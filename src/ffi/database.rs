@@ -1,0 +1,185 @@
+//! Options and databases.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use super::error::acervo_error;
+use super::raw::{self, Out};
+use super::value::acervo_value;
+use super::wall;
+use crate::database::{Database, Options};
+
+/// Options for acervo_open.
+///
+/// Threads: one at a time.
+pub struct acervo_options {
+    options: Options,
+}
+
+/// An open database file, or one in memory.
+///
+/// All handles of one file in a process share its state. Reference counted;
+/// what is made from a handle keeps it alive, so any order of freeing is
+/// right. After a fork every call on it in the child gives ACERVO_FORKED.
+///
+/// Threads: any.
+pub struct acervo {
+    pub(super) database: Database,
+}
+
+/// Options with nothing set: every option has its default. Owned: free with
+/// acervo_options_free.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn acervo_options_new() -> *mut acervo_options {
+    wall::or(std::ptr::null_mut(), || {
+        Box::into_raw(Box::new(acervo_options { options: Options::default() }))
+    })
+}
+
+/// Sets one option: `durability` ("full", "normal", "off"),
+/// `flush_interval_ms`, `registry_persistent`, `value_limit`, `memory_limit`,
+/// `read_only`, `busy_timeout_ms`, `file_mode`. See docs/c.md.
+///
+/// ACERVO_INVALID naming the option: unknown, wrong type, out of range.
+///
+/// Threads: one at a time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_options_set(
+    options: *mut acervo_options,
+    name: *const c_char,
+    name_len: usize,
+    value: *const acervo_value,
+    err: *mut *mut acervo_error,
+) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe {
+        wall::call("acervo_options_set", err, || {
+            let options = raw::handle_mut(options, "options")?;
+            let name = raw::utf8(name, name_len, "name")?;
+            options.options.set(name, acervo_value::get(value, "value")?.view())
+        })
+    }
+}
+
+/// Frees options. NULL is accepted.
+///
+/// Threads: one at a time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_options_free(options: *mut acervo_options) {
+    if !options.is_null() {
+        // SAFETY: it came from acervo_options_new, and the caller gives it up.
+        wall::or((), || drop(unsafe { Box::from_raw(options) }));
+    }
+}
+
+/// Opens the file at `path`, made if missing (its directory is not), or a new
+/// database in memory for ":memory:". `options` may be NULL and can be freed
+/// after the call. `out` is owned: free with acervo_free.
+///
+/// ACERVO_INVALID: a missing directory, an option that differs from the first
+/// open's, a file of a newer version. ACERVO_PERMISSION_DENIED.
+/// ACERVO_INTERNAL: no database, or damaged; it is left as it is.
+/// ACERVO_UNAVAILABLE: locked by another process, I/O error, disk full.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_open(
+    path: *const c_char,
+    path_len: usize,
+    options: *const acervo_options,
+    out: *mut *mut acervo,
+    err: *mut *mut acervo_error,
+) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe {
+        let out = Out::reset(out, std::ptr::null_mut(), "out");
+        wall::call("acervo_open", err, || {
+            out.needed()?;
+            let path = raw::text(path, path_len, "path")?;
+            let defaults = Options::default();
+            let options = options.as_ref().map_or(&defaults, |options| &options.options);
+            let database = Database::open(path, options)?;
+            out.set(Arc::into_raw(Arc::new(acervo { database })).cast_mut());
+            Ok(())
+        })
+    }
+}
+
+/// One more reference to the same handle. Owned: free with acervo_free. NULL
+/// for NULL, and in a forked child.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_retain(db: *mut acervo) -> *mut acervo {
+    wall::or(std::ptr::null_mut(), || {
+        // SAFETY: NULL or a live handle.
+        match unsafe { db.as_ref() } {
+            Some(handle) if !handle.database.is_forked() => {
+                // SAFETY: it came from Arc::into_raw and is alive.
+                unsafe { Arc::increment_strong_count(db.cast_const()) };
+                db
+            }
+            _ => std::ptr::null_mut(),
+        }
+    })
+}
+
+/// Frees one reference. NULL is accepted. Does no I/O: if it was the last use
+/// of the file, a thread writes what is left and closes it.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_free(db: *mut acervo) {
+    if !db.is_null() {
+        // SAFETY: it came from Arc::into_raw, and the caller gives it up.
+        wall::or((), || drop(unsafe { Arc::from_raw(db.cast_const()) }));
+    }
+}
+
+/// Returns when everything put before is in the file.
+///
+/// ACERVO_UNAVAILABLE: the file; what could not be written is kept and tried
+/// again.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_flush(db: *mut acervo, err: *mut *mut acervo_error) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe { wall::call("acervo_flush", err, || raw::handle(db, "db")?.database.flush()) }
+}
+
+/// Ends the use of this handle and of what was made from it; it still has to
+/// be freed. The last handle of a file writes what is left, closes the file
+/// and reports. Again: no effect.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_close(db: *mut acervo, err: *mut *mut acervo_error) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe { wall::call("acervo_close", err, || raw::handle(db, "db")?.database.close()) }
+}
+
+/// Figures of the database as a map: keys, registry_keys, store_keys, bytes,
+/// dirty_keys, commits, log_rows, log_bytes, last_flush (seconds since the
+/// epoch or nil), last_error (text or nil), path, read_only, sqlite. `out` is
+/// owned: free with acervo_value_free.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_stats(
+    db: *mut acervo,
+    out: *mut *mut acervo_value,
+    err: *mut *mut acervo_error,
+) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe {
+        let out = Out::reset(out, std::ptr::null_mut(), "out");
+        wall::call("acervo_stats", err, || {
+            out.needed()?;
+            out.set(acervo_value::owned(raw::handle(db, "db")?.database.stats()?));
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! Lua states of the host: what `acervo_lua.h` calls.

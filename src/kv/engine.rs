@@ -1,0 +1,157 @@
+//! The engine of one open file: memory, log, and the thread that connects
+//! them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::KvError;
+use super::background::Background;
+use super::commit::Committer;
+use super::compact::Held;
+use super::follow::{Follower, Shared};
+use super::space::Spaces;
+use super::stats::Log as LogHook;
+use crate::platform::shared_counter::SharedCounter;
+use crate::storage::Log;
+
+/// How an engine behaves; from the options of the first open.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// A commit waits for the device, so that gathering writers pays.
+    pub(crate) synced: bool,
+    /// How long a registry write may stay in memory only.
+    pub(crate) flush_interval: Duration,
+    /// Whether registry writes reach the file at all.
+    pub(crate) registry_persistent: bool,
+    /// Largest value, in bytes of MessagePack.
+    pub(crate) value_limit: usize,
+    /// Largest total of keys and values in memory.
+    pub(crate) memory_limit: Option<usize>,
+}
+
+/// The connections of an engine with a file.
+pub(crate) struct Connections {
+    /// Writes; `None` for a file open for reading only.
+    pub(crate) writer: Option<Log>,
+    /// Reads what other processes wrote.
+    pub(crate) reader: Log,
+    /// Checkpoints, so that no writer has to.
+    pub(crate) checkpointer: Option<Log>,
+    /// Moves with every commit of every process.
+    pub(crate) counter: Option<SharedCounter>,
+}
+
+/// Key-value state of one file.
+pub(crate) struct Engine {
+    pub(super) settings: Settings,
+    pub(super) spaces: Spaces,
+    pub(super) committer: Committer,
+    /// What connects us with other processes; `None` in memory.
+    pub(super) shared: Option<Shared>,
+    pub(super) background: Background,
+    pub(super) log_hook: LogHook,
+    /// Bytes in memory; kept only when there is a limit.
+    pub(super) memory_used: AtomicUsize,
+    /// A panic was caught inside a write.
+    pub(super) poisoned: AtomicBool,
+    /// Seconds since the epoch of the last complete flush; 0 if none.
+    pub(super) last_flush: AtomicI64,
+    /// Writes acknowledged since open, for stats.
+    pub(super) commits: AtomicU64,
+    /// The last failure of writing behind, until it works again.
+    pub(super) flush_error: Mutex<Option<KvError>>,
+    /// What memory held when compaction last counted.
+    pub(super) held: Mutex<Held>,
+    /// One flush at a time.
+    pub(super) flushing: Mutex<()>,
+}
+
+impl Engine {
+    /// An engine that has taken in what the file holds.
+    pub(crate) fn open(
+        settings: Settings,
+        connections: Option<Connections>,
+    ) -> Result<Arc<Self>, KvError> {
+        let (writer, shared, checkpointer) = match connections {
+            None => (None, None, None),
+            Some(connections) => (
+                connections.writer,
+                Some(Shared::new(connections.counter, Follower::new(connections.reader))),
+                connections.checkpointer,
+            ),
+        };
+        let engine = Arc::new(Self {
+            committer: Committer::new(writer),
+            settings,
+            spaces: Spaces::new(),
+            shared,
+            background: Background::new(checkpointer),
+            log_hook: LogHook::default(),
+            memory_used: AtomicUsize::new(0),
+            poisoned: AtomicBool::new(false),
+            last_flush: AtomicI64::new(0),
+            commits: AtomicU64::new(0),
+            flush_error: Mutex::new(None),
+            held: Mutex::new(Held::default()),
+            flushing: Mutex::new(()),
+        });
+        engine.load()?;
+        Ok(engine)
+    }
+
+    /// Fails after a panic inside a write: what is in memory may not be what
+    /// is on disk.
+    pub(super) fn check_poison(&self) -> Result<(), KvError> {
+        if self.poisoned.load(Ordering::Acquire) { Err(KvError::Poisoned) } else { Ok(()) }
+    }
+
+    /// Refuses every further write.
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// Notes that memory grew (or shrank).
+    pub(super) fn note_growth(&self, grown: isize) {
+        if self.settings.memory_limit.is_some() && grown != 0 {
+            self.memory_used.fetch_add(grown as usize, Ordering::Relaxed);
+        }
+    }
+
+    /// Fails if `more` bytes would pass the memory limit.
+    pub(super) fn check_memory(&self, more: usize) -> Result<(), KvError> {
+        match self.settings.memory_limit {
+            Some(limit)
+                if self.memory_used.load(Ordering::Relaxed).saturating_add(more) > limit =>
+            {
+                Err(KvError::MemoryLimit { limit })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the background thread and the connections, after a last flush.
+    /// Gives what the flush or the closing met.
+    pub(crate) fn shut_down(&self) -> Result<(), KvError> {
+        let flushed = self.flush();
+        self.background.stop();
+        let closed = self.close_connections();
+        flushed.and(closed)
+    }
+
+    fn close_connections(&self) -> Result<(), KvError> {
+        let mut result = Ok(());
+        let logs = [
+            self.background.take_checkpointer(),
+            self.shared.as_ref().and_then(Shared::take_reader),
+            // The writer last: the last connection moves the WAL into the file.
+            self.committer.take_log(),
+        ];
+        for log in logs.into_iter().flatten() {
+            result = result.and(log.close().map_err(KvError::from));
+        }
+        result
+    }
+}

@@ -1,0 +1,79 @@
+//! Writing the registry behind: from memory to the log.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::KvError;
+use super::commit::Job;
+use super::engine::Engine;
+use super::stats::LogLevel;
+use crate::platform::clock;
+
+/// Cells in one commit: few enough that a store put that comes in between
+/// does not notice.
+const PORTION: usize = 1024;
+
+impl Engine {
+    /// Whether registry writes have to reach the file.
+    #[inline]
+    pub(super) fn registry_is_written_behind(&self) -> bool {
+        self.shared.is_some() && self.settings.registry_persistent
+    }
+
+    /// Whether registry writes are on their way to the file, or should be.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.registry_is_written_behind()
+            && (self.flushing.is_locked() || self.spaces.registry.usage().dirty > 0)
+    }
+
+    /// Returns when every registry write before it is in the file. A failure
+    /// keeps what could not be written, for the next flush.
+    pub(crate) fn flush(&self) -> Result<(), KvError> {
+        if !self.registry_is_written_behind() {
+            return Ok(());
+        }
+        let _one_at_a_time = self.flushing.lock();
+        let result = self.spaces.registry.take_dirty(PORTION, |cells| {
+            let result = self.submit(Job::Flush(cells.clone()));
+            if result.is_err() {
+                self.spaces.registry.give_back(&cells);
+            }
+            result.map(drop)
+        });
+        self.note_flush(&result);
+        result
+    }
+
+    /// Tells the log hook once per change of cause.
+    fn note_flush(&self, result: &Result<(), KvError>) {
+        let told = {
+            let mut last = self.flush_error.lock();
+            let before = last.as_ref().map(ToString::to_string);
+            *last = result.as_ref().err().cloned();
+            let now = last.as_ref().map(ToString::to_string);
+            (before != now).then_some(now)
+        };
+        match told {
+            Some(Some(cause)) => self.log_hook.write(
+                LogLevel::Error,
+                &format!("registry writes stay in memory, cannot write them: {cause}"),
+            ),
+            Some(None) => {
+                self.log_hook.write(LogLevel::Info, "registry writes reach the file again");
+            }
+            None => {}
+        }
+        if result.is_ok() {
+            self.last_flush.store(clock::now_seconds(), Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that the registry has something to write, and sees to it that
+    /// somebody will.
+    #[inline]
+    pub(super) fn note_dirty(self: &Arc<Self>) {
+        if !self.background.is_awake() {
+            self.background.wake(self);
+        }
+    }
+}

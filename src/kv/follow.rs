@@ -1,0 +1,266 @@
+//! Taking in what the log holds and memory does not yet.
+//!
+//! Every process with the file open maps one counter. A writer moves it after
+//! each commit; a reader compares it with what it last took in, one atomic
+//! load, and reads the new rows only when it moved. Opening is the same: there
+//! everything is new.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::HashSet;
+use parking_lot::Mutex;
+
+use super::engine::Engine;
+use super::table::is_tombstone;
+use super::{KvError, key};
+use crate::platform::shared_counter::SharedCounter;
+use crate::storage::{Extent, Log, RowRef, SPACE_REGISTRY, SPACE_STORE, StorageError};
+use crate::value::{Value, append_canonical};
+
+/// Rows read in one go.
+const PORTION: i64 = 4096;
+
+/// What an engine shares with other processes.
+pub(super) struct Shared {
+    counter: Option<SharedCounter>,
+    /// The counter as it was when memory last held everything.
+    seen: AtomicU64,
+    pub(super) follower: Mutex<Follower>,
+}
+
+/// How far memory has followed the log. Whoever applies rows to memory holds
+/// its lock, so that rows are applied in their order.
+pub(super) struct Follower {
+    /// Reads while the writer's connection waits for the disk.
+    reader: Option<Log>,
+    /// Everything up to this row is in memory.
+    pub(super) last_seq: i64,
+    /// The rows of the log as of then.
+    pub(super) usage: LogUsage,
+}
+
+/// What the rows of the log take up, about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LogUsage {
+    pub(super) first_seq: i64,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+impl LogUsage {
+    /// Accounts for a row at the new end.
+    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
+        self.rows += 1;
+        self.bytes += (name.len() + value.len() + ROW_OVERHEAD) as u64;
+    }
+
+    /// Accounts for rows that left the old end: they had the average size.
+    pub(super) fn set_first(&mut self, first_seq: i64) {
+        let gone = (first_seq - self.first_seq).max(0) as u64;
+        if gone > 0 && self.rows > 0 {
+            let gone = gone.min(self.rows);
+            self.bytes -= self.bytes / self.rows * gone;
+            self.rows -= gone;
+        }
+        self.first_seq = first_seq;
+    }
+}
+
+/// What a row costs besides key and value.
+const ROW_OVERHEAD: usize = 20;
+
+impl Follower {
+    pub(super) fn new(reader: Log) -> Self {
+        Self { reader: Some(reader), last_seq: 0, usage: LogUsage::default() }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(counter: Option<SharedCounter>, follower: Follower) -> Self {
+        Self { counter, seen: AtomicU64::new(0), follower: Mutex::new(follower) }
+    }
+
+    pub(super) fn take_reader(&self) -> Option<Log> {
+        self.follower.lock().reader.take()
+    }
+
+    fn count(&self) -> u64 {
+        self.counter.as_ref().map_or(0, |counter| counter.get().load(Ordering::Acquire))
+    }
+
+    /// The counter before a commit; for [`Shared::committed`].
+    pub(super) fn before_commit(&self) -> u64 {
+        self.count()
+    }
+
+    /// Tells every process that there is something new. Memory holds it
+    /// already; if nobody else committed since `before`, it holds everything.
+    pub(super) fn committed(&self, before: u64) {
+        let Some(counter) = &self.counter else { return };
+        let previous = counter.get().fetch_add(1, Ordering::AcqRel);
+        if previous == before {
+            self.seen.store(before + 1, Ordering::Release);
+        }
+    }
+}
+
+impl Engine {
+    /// Takes in everything, at open.
+    pub(super) fn load(&self) -> Result<(), KvError> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let count = shared.count();
+        self.follow_by_reader(shared)?;
+        shared.seen.store(count, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes memory hold what every process had committed when this was
+    /// called. One atomic load when nothing is new.
+    #[inline]
+    pub(super) fn follow(&self) -> Result<(), KvError> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let Some(counter) = &shared.counter else { return self.follow_without_counter(shared) };
+        let count = counter.get().load(Ordering::Acquire);
+        if count == shared.seen.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.follow_by_reader(shared)?;
+        shared.seen.store(count, Ordering::Release);
+        Ok(())
+    }
+
+    /// A file in a directory that we may not write has no counter of ours:
+    /// asking the log is slower, and right.
+    #[cold]
+    fn follow_without_counter(&self, shared: &Shared) -> Result<(), KvError> {
+        self.follow_by_reader(shared)
+    }
+
+    #[cold]
+    fn follow_by_reader(&self, shared: &Shared) -> Result<(), KvError> {
+        let mut follower = shared.follower.lock();
+        let Some(reader) = follower.reader.take() else { return Err(KvError::Closed) };
+        // One view for the extent and the rows, or rows could leave between.
+        let result = reader.begin_read().and_then(|()| self.take_in(&mut follower, &reader));
+        reader.roll_back();
+        follower.reader = Some(reader);
+        Ok(result?)
+    }
+
+    /// Takes in the rows that `log` has beyond the follower's last.
+    pub(super) fn take_in(&self, follower: &mut Follower, log: &Log) -> Result<(), StorageError> {
+        let extent = log.extent()?;
+        if extent.last == follower.last_seq && extent.first == follower.usage.first_seq {
+            return Ok(());
+        }
+        // Deletions that we have not seen may have left the old end already.
+        let missed = follower.last_seq > 0 && follower.last_seq < extent.first - 1;
+        if missed || extent.last < follower.last_seq {
+            return self.take_in_again(follower, log, extent);
+        }
+        follower.usage.set_first(extent.first);
+        self.read_rows(follower, log, extent, |_| {})
+    }
+
+    /// Takes in everything, and forgets what the log does not have.
+    fn take_in_again(
+        &self,
+        follower: &mut Follower,
+        log: &Log,
+        extent: Extent,
+    ) -> Result<(), StorageError> {
+        follower.last_seq = extent.first - 1;
+        follower.usage = LogUsage { first_seq: extent.first, ..LogUsage::default() };
+        let mut named = HashSet::<(i64, Box<[u8]>), foldhash::fast::RandomState>::default();
+        self.read_rows(follower, log, extent, |row| {
+            let name = (row.space, row.name.into());
+            if row.value.is_empty() {
+                named.remove(&name);
+            } else {
+                named.insert(name);
+            }
+        })?;
+        self.spaces.registry.retain(|cell| named.contains(&(SPACE_REGISTRY, cell.key().into())));
+        for namespace in self.spaces.namespaces() {
+            namespace.table.retain(|cell| {
+                let name = [&namespace.prefix, cell.key()].concat();
+                named.contains(&(SPACE_STORE, name.into_boxed_slice()))
+            });
+        }
+        Ok(())
+    }
+
+    fn read_rows(
+        &self,
+        follower: &mut Follower,
+        log: &Log,
+        extent: Extent,
+        mut also: impl FnMut(&RowRef<'_>),
+    ) -> Result<(), StorageError> {
+        if follower.usage.first_seq == 0 {
+            follower.usage.first_seq = extent.first;
+        }
+        let mut joined = Vec::new();
+        while follower.last_seq < extent.last {
+            let from = follower.last_seq;
+            let mut fault = None;
+            log.read_on(from, PORTION, |row| {
+                if fault.is_some() {
+                    return;
+                }
+                match self.take_in_row(&row, &mut joined) {
+                    Ok(()) => {
+                        also(&row);
+                        follower.last_seq = row.seq;
+                        follower.usage.add(row.name, row.value);
+                    }
+                    Err(found) => fault = Some(found),
+                }
+            })?;
+            if let Some(found) = fault {
+                return Err(StorageError::Damaged { path: log.path().to_owned(), found });
+            }
+            if follower.last_seq == from {
+                // The numbers have no holes, so this cannot happen in a file
+                // that only we write.
+                return Err(StorageError::Damaged {
+                    path: log.path().to_owned(),
+                    found: format!("acervo_kv ends at row {from} of {}", extent.last),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// One row into memory.
+    fn take_in_row(&self, row: &RowRef<'_>, joined: &mut Vec<u8>) -> Result<(), String> {
+        let fault = |what: &str| Err(format!("acervo_kv row {}: {what}", row.seq));
+        let (prefix, key) = match row.space {
+            SPACE_REGISTRY => (&[][..], row.name),
+            SPACE_STORE => key::split(row.name),
+            _ => return fault("unknown space"),
+        };
+        joined.clear();
+        joined.extend_from_slice(key);
+        if !row.value.is_empty()
+            && let Err(error) = append_canonical(joined, row.value)
+        {
+            return fault(&error.to_string());
+        }
+        let cell = Value::stored(joined, key.len(), row.stamp);
+        let grown = if row.space == SPACE_REGISTRY {
+            if self.settings.registry_persistent {
+                self.spaces.registry.take_in(cell, row.seq)
+            } else {
+                0
+            }
+        } else {
+            match self.spaces.find(prefix) {
+                None if is_tombstone(&cell) => 0,
+                _ => self.spaces.namespace(prefix).table.take_in(cell, row.seq),
+            }
+        };
+        self.note_growth(grown);
+        Ok(())
+    }
+}

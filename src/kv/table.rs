@@ -1,0 +1,474 @@
+//! The table: cells by key, in shards that are locked one by one.
+//!
+//! A slot is one pointer, and the cell behind it holds key, stamp and value in
+//! one run of memory: a lookup costs one jump into the shard and one out of it.
+
+use std::hash::BuildHasher;
+use std::sync::atomic::Ordering::Relaxed;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use parking_lot::RwLock;
+
+use super::KvError;
+use super::edit::{self, Change, Edit, Outcome};
+use super::expiry::Expiries;
+use crate::platform::clock;
+use crate::value::Value;
+
+/// What the mark of a cell says: whether it waits to be written, and which row
+/// of the log is the latest of its key (0: none).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) seq: i64,
+    pub(super) dirty: bool,
+}
+
+impl Mark {
+    pub(super) fn of(cell: &Value) -> Self {
+        let bits = cell.mark().load(Relaxed);
+        Self { seq: (bits >> 1) as i64, dirty: bits & 1 == 1 }
+    }
+
+    /// Only under the lock of the cell's shard, or while nobody else has the
+    /// cell: the lock orders the accesses, the atomic only makes them legal.
+    pub(super) fn set(self, cell: &Value) {
+        cell.mark().store((self.seq as u64) << 1 | u64::from(self.dirty), Relaxed);
+    }
+}
+
+/// Whether a cell says that its key was deleted.
+pub(super) fn is_tombstone(cell: &Value) -> bool {
+    cell.as_bytes().is_empty()
+}
+
+/// Whether a read finds the cell: it is neither a tombstone nor expired.
+fn is_visible(cell: &Value) -> bool {
+    let expires_at = cell.stamp().expires_at;
+    !is_tombstone(cell) && (expires_at == 0 || clock::now_millis() < expires_at)
+}
+
+/// Memory of a cell: its bytes, its head and its allocation.
+const CELL_OVERHEAD: usize = 80;
+
+pub(super) fn cost(cell: &Value) -> usize {
+    cell.key_and_value().len() + CELL_OVERHEAD
+}
+
+/// Keeps two shards' locks out of one cache line.
+#[repr(align(128))]
+struct Padded<T>(T);
+
+#[derive(Default)]
+struct Shard {
+    cells: HashTable<Value>,
+    /// Hashes of the keys whose cells are dirty.
+    dirty: Vec<u64>,
+    expiries: Expiries,
+    /// Cells that are no tombstones.
+    live: usize,
+    /// Cells that expire some day.
+    expiring: usize,
+    /// What all cells cost.
+    bytes: usize,
+}
+
+impl Shard {
+    fn find(&self, hash: u64, key: &[u8]) -> Option<&Value> {
+        self.cells.find(hash, |cell| cell.key() == key)
+    }
+
+    fn count_in(&mut self, hash: u64, cell: &Value) {
+        self.live += usize::from(!is_tombstone(cell));
+        self.bytes += cost(cell);
+        let expires_at = cell.stamp().expires_at;
+        if expires_at != 0 {
+            self.expiring += 1;
+            self.expiries.add(expires_at, hash);
+        }
+    }
+
+    /// Reminders outlive the cells they were set for. When they are too many,
+    /// starts again from the cells.
+    fn tidy_expiries(&mut self, hasher: &RandomState) {
+        if self.expiries.len() > 2 * self.expiring + 64 {
+            self.expiries = Expiries::default();
+            for cell in self.cells.iter().filter(|cell| cell.stamp().expires_at != 0) {
+                self.expiries.add(cell.stamp().expires_at, hasher.hash_one(cell.key()));
+            }
+        }
+    }
+
+    fn count_out(&mut self, cell: &Value) {
+        self.live -= usize::from(!is_tombstone(cell));
+        self.bytes -= cost(cell);
+        self.expiring -= usize::from(cell.stamp().expires_at != 0);
+    }
+
+    /// Puts `cell` in the place of its key's present one, which is returned.
+    fn set(&mut self, hash: u64, cell: Value, hasher: &RandomState) -> Option<Value> {
+        let rehash = |cell: &Value| hasher.hash_one(cell.key());
+        self.count_in(hash, &cell);
+        match self.cells.entry(hash, |other| other.key() == cell.key(), rehash) {
+            Entry::Occupied(mut slot) => {
+                let old = std::mem::replace(slot.get_mut(), cell);
+                self.count_out(&old);
+                self.tidy_expiries(hasher);
+                Some(old)
+            }
+            Entry::Vacant(slot) => {
+                slot.insert(cell);
+                self.tidy_expiries(hasher);
+                None
+            }
+        }
+    }
+
+    fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Value> {
+        let slot = self.cells.find_entry(hash, |cell| cell.key() == key).ok()?;
+        let (old, _) = slot.remove();
+        self.count_out(&old);
+        Some(old)
+    }
+
+    /// Decides on `key` and does what was decided. Also gives by how many bytes
+    /// the shard grew, and the cell that went, to be freed without the lock.
+    fn edit(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        edit: Edit,
+        written_behind: bool,
+        hasher: &RandomState,
+    ) -> Result<(Outcome, isize, Option<Value>), KvError> {
+        let before = self.bytes;
+        // A put needs no look at what is there.
+        let (change, outcome) = if let Edit::Put(cell) = edit {
+            (Change::Set(cell), Outcome::Done)
+        } else {
+            edit.decide(key, self.find(hash, key).filter(|cell| is_visible(cell)))?
+        };
+        let replaced = match change {
+            Change::Keep => None,
+            Change::Set(cell) if written_behind => self.set_dirty(hash, cell, hasher),
+            Change::Set(cell) => self.set(hash, cell, hasher),
+            // A key that the file has, or may be about to have, leaves a
+            // tombstone until the deletion is written too.
+            Change::Remove if written_behind && self.find(hash, key).is_some() => {
+                self.set_dirty(hash, edit::tombstone(key), hasher)
+            }
+            Change::Remove => self.remove(hash, key),
+        };
+        Ok((outcome, self.bytes as isize - before as isize, replaced))
+    }
+
+    /// As [`Shard::set`], for a cell that has to be written to the log.
+    fn set_dirty(&mut self, hash: u64, cell: Value, hasher: &RandomState) -> Option<Value> {
+        let rehash = |cell: &Value| hasher.hash_one(cell.key());
+        self.count_in(hash, &cell);
+        match self.cells.entry(hash, |other| other.key() == cell.key(), rehash) {
+            Entry::Occupied(mut slot) => {
+                let mark = Mark::of(slot.get());
+                Mark { seq: mark.seq, dirty: true }.set(&cell);
+                let old = std::mem::replace(slot.get_mut(), cell);
+                if !mark.dirty {
+                    self.dirty.push(hash);
+                }
+                self.count_out(&old);
+                self.tidy_expiries(hasher);
+                Some(old)
+            }
+            Entry::Vacant(slot) => {
+                Mark { seq: 0, dirty: true }.set(&cell);
+                slot.insert(cell);
+                self.dirty.push(hash);
+                self.tidy_expiries(hasher);
+                None
+            }
+        }
+    }
+}
+
+/// Cells by key. Every call locks one shard for as long as it takes.
+pub(super) struct Table {
+    shards: Box<[Padded<RwLock<Shard>>]>,
+    hasher: RandomState,
+}
+
+/// What a table holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Usage {
+    pub(super) keys: usize,
+    pub(super) bytes: usize,
+    pub(super) dirty: usize,
+}
+
+impl Table {
+    /// A table of `shards` shards, a power of two.
+    pub(super) fn new(shards: usize) -> Self {
+        let shards = (0..shards).map(|_| Padded(RwLock::new(Shard::default()))).collect();
+        Self { shards, hasher: RandomState::default() }
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<Shard> {
+        &self.shards[self.shard_number(hash)].0
+    }
+
+    fn shard_number(&self, hash: u64) -> usize {
+        // The bits next to those that hashbrown takes for its tags.
+        (hash >> 44) as usize & (self.shards.len() - 1)
+    }
+
+    /// Calls `read` with the cell of `key` if it is visible.
+    pub(super) fn read<R>(&self, key: &[u8], read: impl FnOnce(&Value) -> R) -> Option<R> {
+        let hash = self.hasher.hash_one(key);
+        let shard = self.shard(hash).read();
+        let cell = shard.find(hash, key)?;
+        is_visible(cell).then(|| read(cell))
+    }
+
+    /// The mark of the cell of `key`, tombstones and expired cells too.
+    pub(super) fn mark(&self, key: &[u8]) -> Option<Mark> {
+        let hash = self.hasher.hash_one(key);
+        self.shard(hash).read().find(hash, key).map(Mark::of)
+    }
+
+    /// Decides on `key` and does what was decided, under the shard's lock.
+    /// `written_behind`: what changes must reach the log later.
+    /// Also tells by how many bytes the table grew or shrank.
+    pub(super) fn edit(
+        &self,
+        key: &[u8],
+        edit: Edit,
+        written_behind: bool,
+    ) -> Result<(Outcome, isize), KvError> {
+        let hash = self.hasher.hash_one(key);
+        let mut shard = self.shard(hash).write();
+        let (outcome, grown, replaced) =
+            shard.edit(hash, key, edit, written_behind, &self.hasher)?;
+        drop(shard);
+        // Freeing the old cell needs no lock.
+        drop(replaced);
+        Ok((outcome, grown))
+    }
+
+    /// Does puts and deletions, visible together. Tells by how many bytes the
+    /// table grew.
+    pub(super) fn edit_all(
+        &self,
+        edits: Vec<(Box<[u8]>, Edit)>,
+        written_behind: bool,
+    ) -> Result<isize, KvError> {
+        let places: Vec<u64> = edits.iter().map(|(key, _)| self.hasher.hash_one(&**key)).collect();
+        // Locked in their order, as everybody who locks several does.
+        let mut wanted: Vec<usize> = places.iter().map(|&hash| self.shard_number(hash)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut locked: Vec<_> =
+            wanted.iter().map(|&number| self.shards[number].0.write()).collect();
+        let mut total = 0;
+        let mut replaced = Vec::with_capacity(edits.len());
+        for ((key, edit), hash) in edits.into_iter().zip(places) {
+            let Ok(place) = wanted.binary_search(&self.shard_number(hash)) else { continue };
+            let (_, grown, old) =
+                locked[place].edit(hash, &key, edit, written_behind, &self.hasher)?;
+            total += grown;
+            replaced.push(old);
+        }
+        drop(locked);
+        Ok(total)
+    }
+
+    /// Takes in a row of the log: `cell` is the latest state of its key in the
+    /// file, as row `seq`. A cell that still waits to be written stays; it
+    /// will be the later one.
+    pub(super) fn take_in(&self, cell: Value, seq: i64) -> isize {
+        let hash = self.hasher.hash_one(cell.key());
+        let mut shard = self.shard(hash).write();
+        let before = shard.bytes;
+        let present = shard.find(hash, cell.key());
+        let replaced = match present {
+            Some(present) if Mark::of(present).dirty => {
+                Mark { seq, dirty: true }.set(present);
+                None
+            }
+            _ if is_tombstone(&cell) => shard.remove(hash, cell.key()),
+            _ => {
+                Mark { seq, dirty: false }.set(&cell);
+                shard.set(hash, cell, &self.hasher)
+            }
+        };
+        let grown = shard.bytes as isize - before as isize;
+        drop(shard);
+        drop(replaced);
+        grown
+    }
+
+    /// The row of `key` moved from `from` to `to`.
+    pub(super) fn moved(&self, key: &[u8], from: i64, to: i64) {
+        let hash = self.hasher.hash_one(key);
+        let shard = self.shard(hash).write();
+        if let Some(cell) = shard.find(hash, key) {
+            let mark = Mark::of(cell);
+            if mark.seq == from {
+                Mark { seq: to, dirty: mark.dirty }.set(cell);
+            }
+        }
+    }
+
+    /// Takes the cells that wait to be written out of the waiting list, shard
+    /// by shard, in portions of about `limit`, until `write` fails.
+    pub(super) fn take_dirty<E>(
+        &self,
+        limit: usize,
+        mut write: impl FnMut(Vec<Value>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut portion = Vec::new();
+        for Padded(shard) in &self.shards {
+            loop {
+                {
+                    let mut shard = shard.write();
+                    let room = limit - portion.len();
+                    let from = shard.dirty.len().saturating_sub(room);
+                    let hashes = shard.dirty.split_off(from);
+                    if hashes.is_empty() {
+                        break;
+                    }
+                    for hash in hashes {
+                        // Two keys can share a hash; both may be listed.
+                        for cell in shard.cells.iter_hash(hash) {
+                            let mark = Mark::of(cell);
+                            if mark.dirty {
+                                Mark { dirty: false, ..mark }.set(cell);
+                                portion.push(cell.clone());
+                            }
+                        }
+                    }
+                }
+                if portion.len() >= limit {
+                    write(std::mem::take(&mut portion))?;
+                }
+            }
+        }
+        if portion.is_empty() { Ok(()) } else { write(portion) }
+    }
+
+    /// Puts cells that could not be written back on the waiting list.
+    pub(super) fn give_back(&self, cells: &[Value]) {
+        for cell in cells {
+            let hash = self.hasher.hash_one(cell.key());
+            let mut shard = self.shard(hash).write();
+            // Whatever the key has now is later, and if it is another cell it
+            // is listed already.
+            let Some(present) = shard.find(hash, cell.key()) else { continue };
+            let mark = Mark::of(present);
+            if !mark.dirty {
+                Mark { dirty: true, ..mark }.set(present);
+                shard.dirty.push(hash);
+            }
+        }
+    }
+
+    /// Calls `visit` with every visible cell whose key starts with `prefix`,
+    /// in no order, one shard locked at a time.
+    pub(super) fn scan(&self, prefix: &[u8], mut visit: impl FnMut(&Value)) {
+        for Padded(shard) in &self.shards {
+            let shard = shard.read();
+            for cell in &shard.cells {
+                if cell.key().starts_with(prefix) && is_visible(cell) {
+                    visit(cell);
+                }
+            }
+        }
+    }
+
+    /// How many visible cells have keys that start with `prefix`.
+    pub(super) fn count(&self, prefix: &[u8]) -> u64 {
+        let all_visible = |shard: &Shard| prefix.is_empty() && shard.expiring == 0;
+        let visible = |shard: &Shard| {
+            let wanted = |cell: &&Value| cell.key().starts_with(prefix) && is_visible(cell);
+            shard.cells.iter().filter(wanted).count()
+        };
+        self.shards
+            .iter()
+            .map(|Padded(shard)| {
+                let shard = shard.read();
+                if all_visible(&shard) { shard.live as u64 } else { visible(&shard) as u64 }
+            })
+            .sum()
+    }
+
+    /// Forgets cells that came from the log and that `keep` refuses. Cells
+    /// that wait to be written stay.
+    pub(super) fn retain(&self, mut keep: impl FnMut(&Value) -> bool) {
+        for Padded(shard) in &self.shards {
+            let mut shard = shard.write();
+            let gone: Vec<Value> = shard
+                .cells
+                .iter()
+                .filter(|cell| !Mark::of(cell).dirty && !keep(cell))
+                .cloned()
+                .collect();
+            for cell in gone {
+                let hash = self.hasher.hash_one(cell.key());
+                shard.remove(hash, cell.key());
+            }
+        }
+    }
+
+    /// Frees cells that expired before `now` (milliseconds). Gives when the
+    /// next one is due.
+    pub(super) fn sweep(&self, now: i64) -> Option<i64> {
+        let mut next: Option<i64> = None;
+        for Padded(shard) in &self.shards {
+            if shard.read().expiries.next().is_none() {
+                continue;
+            }
+            let mut freed = Vec::new();
+            let mut shard = shard.write();
+            while let Some(hash) = shard.expiries.take_due(now) {
+                let expired = |cell: &Value| {
+                    let expires_at = cell.stamp().expires_at;
+                    expires_at != 0 && expires_at <= now
+                };
+                let due = shard
+                    .cells
+                    .iter_hash(hash)
+                    .find(|cell| expired(cell) && self.hasher.hash_one(cell.key()) == hash)
+                    .cloned();
+                if let Some(cell) = due {
+                    // Not yet written: the file still has an older state that
+                    // must not come back.
+                    if Mark::of(&cell).dirty {
+                        shard.expiries.add(now + 1000, hash);
+                        continue;
+                    }
+                    shard.remove(hash, cell.key());
+                    freed.push(cell);
+                }
+                // Let others in between portions.
+                if freed.len() >= 256 {
+                    shard.expiries.add(now, hash);
+                    break;
+                }
+            }
+            if let Some(due) = shard.expiries.next() {
+                next = Some(next.map_or(due, |next| next.min(due)));
+            }
+        }
+        next
+    }
+
+    /// What the table holds.
+    pub(super) fn usage(&self) -> Usage {
+        self.shards.iter().fold(Usage::default(), |sum, Padded(shard)| {
+            let shard = shard.read();
+            Usage {
+                keys: sum.keys + shard.live,
+                bytes: sum.bytes + shard.bytes,
+                dirty: sum.dirty + shard.dirty.len(),
+            }
+        })
+    }
+}

@@ -1,0 +1,283 @@
+//! One commit: from jobs to rows to memory.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use parking_lot::MutexGuard;
+use std::hash::BuildHasher;
+
+use super::KvError;
+use super::commit::Job;
+use super::edit::{self, Change, Edit, Outcome};
+use super::engine::Engine;
+use super::follow::{Follower, Shared};
+use super::space::Namespace;
+use super::table::{cost, is_tombstone};
+use crate::storage::{Log, Row, SPACE_REGISTRY, SPACE_STORE};
+use crate::value::Value;
+
+/// A cell that the commit writes; a tombstone deletes.
+pub(super) struct Pending {
+    /// `None`: the registry.
+    pub(super) namespace: Option<Arc<Namespace>>,
+    pub(super) cell: Value,
+}
+
+/// What a commit will write, with each key's latest cell at hand.
+#[derive(Default)]
+struct Overlay {
+    pending: Vec<Pending>,
+    /// Places in `pending`, the latest of each store key.
+    latest: HashTable<usize>,
+    hasher: RandomState,
+    /// By how much memory will grow, about.
+    grown: usize,
+}
+
+impl Overlay {
+    fn hash(&self, namespace: &Arc<Namespace>, key: &[u8]) -> u64 {
+        self.hasher.hash_one((Arc::as_ptr(namespace) as usize, key))
+    }
+
+    fn place(&self, namespace: &Arc<Namespace>, key: &[u8]) -> Option<usize> {
+        let same = |&place: &usize| {
+            let pending = &self.pending[place];
+            pending.namespace.as_ref().is_some_and(|other| Arc::ptr_eq(other, namespace))
+                && pending.cell.key() == key
+        };
+        self.latest.find(self.hash(namespace, key), same).copied()
+    }
+
+    fn push(&mut self, namespace: &Arc<Namespace>, cell: Value) {
+        self.grown += cost(&cell);
+        match self.place(namespace, cell.key()) {
+            // Only the last state of a key is written.
+            Some(place) => self.pending[place].cell = cell,
+            None => {
+                let hash = self.hash(namespace, cell.key());
+                let place = self.pending.len();
+                self.pending.push(Pending { namespace: Some(Arc::clone(namespace)), cell });
+                let Self { pending, latest, hasher, .. } = self;
+                latest.insert_unique(hash, place, |&place| {
+                    let pending = &pending[place];
+                    let namespace =
+                        pending.namespace.as_ref().map_or(0, |it| Arc::as_ptr(it) as usize);
+                    hasher.hash_one((namespace, pending.cell.key()))
+                });
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Does all jobs in one transaction. The outer error is that of the
+    /// transaction, and then nothing was done; an inner one is of its job.
+    pub(super) fn transact(
+        &self,
+        log: Option<&Log>,
+        jobs: Vec<Job>,
+    ) -> Result<Vec<Result<Outcome, KvError>>, KvError> {
+        let (Some(shared), Some(log)) = (&self.shared, log) else {
+            return if self.shared.is_some() {
+                Err(KvError::Closed)
+            } else {
+                Ok(self.in_memory(jobs))
+            };
+        };
+        log.begin()?;
+        let result = self.commit(shared, log, jobs);
+        if result.is_err() {
+            log.roll_back();
+        }
+        result
+    }
+
+    fn commit(
+        &self,
+        shared: &Shared,
+        log: &Log,
+        jobs: Vec<Job>,
+    ) -> Result<Vec<Result<Outcome, KvError>>, KvError> {
+        let before = shared.before_commit();
+        let mut follower = shared.follower.lock();
+        self.take_in(&mut follower, log)?;
+        let first = follower.last_seq + 1;
+        // Readers may follow while we write; what they take in meanwhile is
+        // ours, after the commit, and the rows below are skipped then.
+        let plan_usage = follower.usage;
+        drop(follower);
+
+        let (pending, outcomes) = self.decide(jobs);
+        let mut next = first;
+        let mut name = Vec::new();
+        for write in &pending {
+            log.append(next, row(write, &mut name))?;
+            next += 1;
+        }
+        let compaction = self.compact(log, plan_usage, &pending, next)?;
+        next += compaction.moved.len() as i64;
+        if next == first && compaction.dropped_up_to == 0 {
+            log.roll_back();
+            return Ok(outcomes);
+        }
+        log.commit()?;
+
+        let mut follower = shared.follower.lock();
+        self.publish(&mut follower, first, pending);
+        self.publish_compaction(&mut follower, &compaction);
+        follower.last_seq = follower.last_seq.max(next - 1);
+        drop(follower);
+        shared.committed(before);
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(outcomes)
+    }
+
+    /// Memory follows the rows that were committed from `first` on.
+    fn publish(&self, follower: &mut MutexGuard<'_, Follower>, first: i64, pending: Vec<Pending>) {
+        let mut name = Vec::new();
+        for (seq, write) in (first..).zip(pending) {
+            // A reader was faster, and saw the commit before we got here.
+            if seq <= follower.last_seq {
+                continue;
+            }
+            let row = row(&write, &mut name);
+            follower.usage.add(row.name, row.value);
+            let table = write.namespace.as_ref().map_or(&self.spaces.registry, |it| &it.table);
+            let grown = table.take_in(write.cell, seq);
+            self.note_growth(grown);
+        }
+    }
+
+    /// The same without a file: memory is all there is.
+    fn in_memory(&self, jobs: Vec<Job>) -> Vec<Result<Outcome, KvError>> {
+        let (pending, outcomes) = self.decide(jobs);
+        for write in pending {
+            let table = write.namespace.as_ref().map_or(&self.spaces.registry, |it| &it.table);
+            let grown = table.take_in(write.cell, 0);
+            self.note_growth(grown);
+        }
+        outcomes
+    }
+
+    /// Decides every job on the state the ones before it leave.
+    fn decide(&self, jobs: Vec<Job>) -> (Vec<Pending>, Vec<Result<Outcome, KvError>>) {
+        let mut overlay = Overlay::default();
+        let outcomes = jobs
+            .into_iter()
+            .map(|job| match job {
+                Job::Edit { namespace, key, edit } => {
+                    self.decide_edit(&mut overlay, &namespace, &key, edit)
+                }
+                Job::Batch(edits) => self.decide_batch(&mut overlay, edits),
+                Job::Clear { targets, before } => Ok(clear(&mut overlay, &targets, before)),
+                Job::Flush(cells) => {
+                    let pending = cells.into_iter().map(|cell| Pending { namespace: None, cell });
+                    overlay.pending.extend(pending);
+                    Ok(Outcome::Done)
+                }
+            })
+            .collect();
+        (overlay.pending, outcomes)
+    }
+
+    fn decide_edit(
+        &self,
+        overlay: &mut Overlay,
+        namespace: &Arc<Namespace>,
+        key: &[u8],
+        edit: Edit,
+    ) -> Result<Outcome, KvError> {
+        let (change, outcome) = match overlay.place(namespace, key) {
+            Some(place) => {
+                let cell = &overlay.pending[place].cell;
+                edit.decide(key, (!is_tombstone(cell)).then_some(cell))?
+            }
+            None => {
+                let stored = namespace.table.read(key, Value::clone);
+                edit.decide(key, stored.as_ref())?
+            }
+        };
+        match change {
+            Change::Keep => {}
+            Change::Set(cell) => {
+                self.check_memory(overlay.grown + cost(&cell))?;
+                overlay.push(namespace, cell);
+            }
+            Change::Remove => {
+                // A key that is not there needs no row that says so.
+                if matches!(outcome, Outcome::Stored(true)) {
+                    overlay.push(namespace, edit::tombstone(key));
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn decide_batch(
+        &self,
+        overlay: &mut Overlay,
+        edits: Vec<(Arc<Namespace>, Box<[u8]>, Edit)>,
+    ) -> Result<Outcome, KvError> {
+        // Puts and deletions are never refused, but for the memory they take;
+        // so all of them or none.
+        let size = edits.iter().map(|(_, _, edit)| match edit {
+            Edit::Put(cell) => cost(cell),
+            _ => 0,
+        });
+        self.check_memory(overlay.grown + size.sum::<usize>())?;
+        for (namespace, key, edit) in edits {
+            self.decide_edit(overlay, &namespace, &key, edit)?;
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+fn clear(
+    overlay: &mut Overlay,
+    targets: &[(Arc<Namespace>, Box<[u8]>)],
+    before: Option<i64>,
+) -> Outcome {
+    let mut gone = 0;
+    for (namespace, prefix) in targets {
+        let concerns = |cell: &Value| {
+            cell.key().starts_with(prefix)
+                && !is_tombstone(cell)
+                && before.is_none_or(|before| cell.timestamp() < before)
+        };
+        let mut keys: Vec<Box<[u8]>> = Vec::new();
+        namespace.table.scan(prefix, |cell| {
+            if concerns(cell) && overlay.place(namespace, cell.key()).is_none() {
+                keys.push(cell.key().into());
+            }
+        });
+        for write in &overlay.pending {
+            let here = write.namespace.as_ref().is_some_and(|it| Arc::ptr_eq(it, namespace));
+            if here && concerns(&write.cell) {
+                keys.push(write.cell.key().into());
+            }
+        }
+        gone += keys.len() as u64;
+        for key in keys {
+            overlay.push(namespace, edit::tombstone(&key));
+        }
+    }
+    Outcome::Count(gone)
+}
+
+/// The row that a pending cell becomes; `name` is room to join ident and key.
+fn row<'a>(write: &'a Pending, name: &'a mut Vec<u8>) -> Row<'a> {
+    let cell = &write.cell;
+    let (space, name) = match &write.namespace {
+        None => (SPACE_REGISTRY, cell.key()),
+        Some(namespace) if namespace.prefix.is_empty() => (SPACE_STORE, cell.key()),
+        Some(namespace) => {
+            name.clear();
+            name.extend_from_slice(&namespace.prefix);
+            name.extend_from_slice(cell.key());
+            (SPACE_STORE, &name[..])
+        }
+    };
+    Row { space, name, value: cell.as_bytes(), stamp: cell.stamp() }
+}

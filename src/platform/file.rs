@@ -1,0 +1,65 @@
+//! Files: who they are, and making them with the right permissions.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// What makes two paths the same file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    /// The device.
+    pub(crate) dev: u64,
+    /// The inode.
+    pub(crate) ino: u64,
+}
+
+impl FileId {
+    /// The id of the file at `path`, without opening it: closing a descriptor
+    /// of a database file would drop the locks SQLite holds on it.
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(Self { dev: metadata.dev(), ino: metadata.ino() })
+    }
+}
+
+/// The path as an absolute one with its directory's links resolved; the file
+/// itself need not exist.
+pub(crate) fn absolute(path: &[u8]) -> io::Result<PathBuf> {
+    let path = Path::new(OsStr::from_bytes(path));
+    if let Ok(resolved) = path.canonicalize() {
+        return Ok(resolved);
+    }
+    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    Ok(directory.canonicalize()?.join(name))
+}
+
+/// Makes an empty file with exactly these permissions. An existing file is
+/// left as it is.
+pub(crate) fn create(path: &Path, mode: u32) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
+        // The umask may have taken bits away.
+        Ok(file) => file.set_permissions(Permissions::from_mode(mode)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a file beside the database for reading and writing, made if missing.
+pub(crate) fn open_beside(path: &Path, mode: u32) -> io::Result<File> {
+    create(path, mode)?;
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// `path` with `suffix` behind its name.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

@@ -1,0 +1,18 @@
+//! What depends on the operating system: fork, exit, signals, clocks, files
+//! and the memory that processes share.
+//!
+//! Together with `ffi` and `lua` this is where unsafe code may stand.
+
+pub(crate) mod clock;
+pub(crate) mod exit;
+pub(crate) mod file;
+pub(crate) mod fork;
+pub(crate) mod shared_counter;
+pub(crate) mod signals;
+pub(crate) mod sqlite;
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+compile_error!(
+    "acervo runs on Linux with glibc (x86-64 and aarch64): process locks, fork handling and the \
+     run-time Lua binding are written for it. See docs/design.md, 'Platforms'."
+);

@@ -1,0 +1,57 @@
+//! A counter that every process with the file open can see.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
+
+/// One page is mapped; the counter is its first word.
+const LEN: usize = 4096;
+
+/// A counter in a file that all openers map into their memory.
+///
+/// A load costs what any atomic load costs; no system call.
+pub(crate) struct SharedCounter {
+    page: NonNull<AtomicU64>,
+}
+
+// SAFETY: the page is only reached through an atomic.
+unsafe impl Send for SharedCounter {}
+// SAFETY: as above.
+unsafe impl Sync for SharedCounter {}
+
+impl SharedCounter {
+    /// Maps the counter in `file`, which is grown to one page if shorter.
+    /// A file that cannot be written is mapped for reading only, when it has
+    /// its page; the counter must not be written then.
+    pub(crate) fn map(file: &File, writable: bool) -> io::Result<Self> {
+        if file.metadata()?.len() < LEN as u64 {
+            file.set_len(LEN as u64)?;
+        }
+        let access = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+        // SAFETY: a fresh shared mapping of a file at least that long; the
+        // kernel picks the address and checks the descriptor.
+        let page = unsafe {
+            libc::mmap(std::ptr::null_mut(), LEN, access, libc::MAP_SHARED, file.as_raw_fd(), 0)
+        };
+        if page == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        NonNull::new(page.cast()).map(|page| Self { page }).ok_or_else(io::Error::last_os_error)
+    }
+
+    /// The counter.
+    pub(crate) fn get(&self) -> &AtomicU64 {
+        // SAFETY: the page is mapped until drop, aligned to a page, and all
+        // processes only use it as an atomic.
+        unsafe { self.page.as_ref() }
+    }
+}
+
+impl Drop for SharedCounter {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map` with this length; nobody borrows it any more.
+        unsafe { libc::munmap(self.page.as_ptr().cast(), LEN) };
+    }
+}

@@ -1,0 +1,106 @@
+//! Where SQLite meets the operating system in ways its own API leaves out:
+//! the errno behind an error, and forks.
+//!
+//! # Forks
+//!
+//! SQLite keeps a process-wide list of open files with the POSIX locks that
+//! the process holds on them. A forked child inherits the list but not the
+//! locks, so a connection opened there would believe in locks it does not
+//! have, and could lose data together with the parent. The list is keyed by
+//! device and inode as fstat reports them. We give SQLite an fstat and a stat
+//! that mix the fork generation into the device number: in a child every file
+//! is new to it. The inherited connections are never touched again.
+//!
+//! SQLite's static mutexes could be held by another thread at the moment of
+//! the fork and stay locked in the child for ever; so the fork waits for them
+//! and passes them on unlocked.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::sync::Once;
+
+use rusqlite::Connection;
+use rusqlite::ffi;
+
+/// The errno of the system call that failed last on this connection; 0 if
+/// none.
+pub(crate) fn system_errno(connection: &Connection) -> i32 {
+    // SAFETY: the handle is valid while the connection is borrowed.
+    unsafe { ffi::sqlite3_system_errno(connection.handle()) }
+}
+
+/// Prepares SQLite for this process. Called before the first open.
+pub(crate) fn prepare() {
+    static PREPARED: Once = Once::new();
+    PREPARED.call_once(|| {
+        // SAFETY: sqlite3_initialize is safe to call at any time; the default
+        // VFS exists after it and is never unregistered by us. The system
+        // calls are replaced by functions with their exact signatures.
+        unsafe {
+            ffi::sqlite3_initialize();
+            let vfs = ffi::sqlite3_vfs_find(std::ptr::null());
+            let Some(set) = vfs.as_ref().and_then(|vfs| vfs.xSetSystemCall) else { return };
+            let fstat: unsafe extern "C" fn(c_int, *mut libc::stat) -> c_int = fstat_by_generation;
+            let stat: unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int =
+                stat_by_generation;
+            set(vfs, c"fstat".as_ptr(), Some(std::mem::transmute::<_, SystemCall>(fstat)));
+            set(vfs, c"stat".as_ptr(), Some(std::mem::transmute::<_, SystemCall>(stat)));
+        }
+    });
+}
+
+type SystemCall = unsafe extern "C" fn();
+
+/// Device numbers use the low 32 bits; the generation goes above them.
+fn mark_generation(stat: &mut libc::stat) {
+    stat.st_dev ^= libc::dev_t::from(super::fork::generation()) << 32;
+}
+
+unsafe extern "C" fn fstat_by_generation(fd: c_int, out: *mut libc::stat) -> c_int {
+    // SAFETY: SQLite passes an open descriptor and a stat buffer of its own.
+    unsafe {
+        let result = libc::fstat(fd, out);
+        if let (0, Some(out)) = (result, out.as_mut()) {
+            mark_generation(out);
+        }
+        result
+    }
+}
+
+unsafe extern "C" fn stat_by_generation(path: *const c_char, out: *mut libc::stat) -> c_int {
+    // SAFETY: SQLite passes a C string and a stat buffer of its own.
+    unsafe {
+        let result = libc::stat(path, out);
+        if let (0, Some(out)) = (result, out.as_mut()) {
+            mark_generation(out);
+        }
+        result
+    }
+}
+
+/// The static mutexes that SQLite takes in opening, reading and writing, in
+/// the order in which it nests them: MAIN, OPEN, the three of the VFS, LRU,
+/// PMEM, PRNG, MEM.
+const MUTEXES: [c_int; 9] = [2, 4, 11, 12, 13, 6, 7, 5, 3];
+
+/// Takes SQLite's static mutexes, so that no other thread holds one.
+pub(crate) fn hold_mutexes() {
+    for id in MUTEXES {
+        // SAFETY: for ids of static mutexes sqlite3_mutex_alloc returns the
+        // mutex itself and allocates nothing.
+        unsafe { ffi::sqlite3_mutex_enter(ffi::sqlite3_mutex_alloc(id)) };
+    }
+}
+
+/// Gives back what [`hold_mutexes`] took, in the parent and in the child.
+pub(crate) fn release_mutexes() {
+    for id in MUTEXES.into_iter().rev() {
+        // SAFETY: this thread, or the thread it is the copy of, entered them.
+        unsafe { ffi::sqlite3_mutex_leave(ffi::sqlite3_mutex_alloc(id)) };
+    }
+}
+
+/// The version of the SQLite that is built in.
+pub(crate) fn version() -> &'static str {
+    // SAFETY: sqlite3_libversion returns a static C string.
+    unsafe { CStr::from_ptr(ffi::sqlite3_libversion()) }.to_str().unwrap_or("unknown")
+}

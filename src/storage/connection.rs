@@ -1,0 +1,149 @@
+//! Opening connections.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::schema::{self, State};
+use super::{Log, StorageError};
+use crate::platform::{file, sqlite};
+
+/// What a commit waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The device has the data: survives a power cut.
+    Full,
+    /// The kernel has the data: survives a killed process.
+    Normal,
+    /// As normal, and checkpoints do not sync either.
+    Off,
+}
+
+/// Which file, and how to treat it.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Absolute path.
+    pub(crate) path: PathBuf,
+    /// Nothing may be written.
+    pub(crate) read_only: bool,
+    /// Permissions of files we create.
+    pub(crate) file_mode: u32,
+    /// How long to wait for another process.
+    pub(crate) busy_timeout: Duration,
+}
+
+/// The frames after which a writer checkpoints by itself, should the
+/// background thread not keep up: 32 MiB of WAL.
+const CHECKPOINT_BY_WRITER: u32 = 8192;
+
+/// Opens the file for writing; creates it and its tables if missing.
+///
+/// A file that is damaged, not ours or newer than this library is left as it
+/// was.
+pub(crate) fn open_writer(place: &Place, durability: Durability) -> Result<Log, StorageError> {
+    file::create(&place.path, place.file_mode)
+        .map_err(|error| StorageError::from_io(&error, &place.path))?;
+    let mut connection = connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let result = retry_while_busy(place.busy_timeout, || {
+        // Until the format is known, closing must not move the WAL into the
+        // file either.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        let state = schema::inspect(&connection)?;
+        if let State::Format(format) = state
+            && format > schema::FORMAT
+        {
+            return Ok(Err(format));
+        }
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(
+            None,
+            "synchronous",
+            match durability {
+                Durability::Full => "FULL",
+                Durability::Normal => "NORMAL",
+                Durability::Off => "OFF",
+            },
+        )?;
+        connection.pragma_update(None, "foreign_keys", false)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_BY_WRITER)?;
+        if matches!(state, State::Empty) {
+            schema::create(&mut connection)?;
+        }
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        Ok(Ok(()))
+    });
+    finish(result, connection, place)
+}
+
+/// Opens an existing file for reading.
+pub(crate) fn open_reader(place: &Place) -> Result<Log, StorageError> {
+    if let Err(error) = std::fs::metadata(&place.path) {
+        return Err(StorageError::from_io(&error, &place.path));
+    }
+    let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let result = retry_while_busy(place.busy_timeout, || match schema::inspect(&connection)? {
+        State::Format(format) if format > schema::FORMAT => Ok(Err(format)),
+        _ => Ok(Ok(())),
+    });
+    finish(result, connection, place)
+}
+
+fn finish(
+    result: rusqlite::Result<Result<(), i64>>,
+    connection: Connection,
+    place: &Place,
+) -> Result<Log, StorageError> {
+    match result {
+        Ok(Ok(())) => Ok(Log::new(connection, place.path.clone())),
+        Ok(Err(format)) => {
+            Err(StorageError::Newer { path: place.path.clone(), format, known: schema::FORMAT })
+        }
+        Err(error) => Err(StorageError::from_sqlite(&error, Some(&connection), &place.path)),
+    }
+}
+
+fn connect(place: &Place, access: OpenFlags) -> Result<Connection, StorageError> {
+    sqlite::prepare();
+    // Every connection is used by one thread at a time: our locks see to it.
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let fault = |error| from_open(&error, &place.path);
+    let connection = Connection::open_with_flags(&place.path, flags).map_err(fault)?;
+    connection.busy_timeout(place.busy_timeout).map_err(fault)?;
+    Ok(connection)
+}
+
+/// A failed open has no connection to ask for the errno: ask the file.
+fn from_open(error: &rusqlite::Error, path: &Path) -> StorageError {
+    if let Err(io_error) = std::fs::File::open(path.parent().unwrap_or(path)) {
+        return StorageError::from_io(&io_error, path);
+    }
+    match std::fs::metadata(path) {
+        Err(io_error) => StorageError::from_io(&io_error, path),
+        Ok(metadata) if metadata.is_dir() => {
+            StorageError::Damaged { path: path.to_owned(), found: "it is a directory".to_owned() }
+        }
+        Ok(_) => StorageError::from_sqlite(error, None, path),
+    }
+}
+
+/// SQLite does not call the busy handler where waiting could deadlock, as in
+/// changing the journal mode; trying again from the start is the way there.
+fn retry_while_busy<T>(
+    timeout: Duration,
+    mut attempt: impl FnMut() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        match attempt() {
+            Err(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            result => return result,
+        }
+    }
+}

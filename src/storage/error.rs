@@ -1,0 +1,159 @@
+//! What can go wrong between us and the file.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::platform::sqlite::system_errno;
+
+/// A failure of the database file.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// The disk is full. Nothing acknowledged is lost; works again when there
+    /// is room.
+    Full {
+        /// What the system said.
+        reason: String,
+    },
+    /// Reading or writing failed. Works again when the cause is gone.
+    Io {
+        /// What the system said.
+        reason: String,
+    },
+    /// Another process held the lock longer than `busy_timeout_ms`.
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system does not let us open or write it.
+    NoPermission {
+        /// The file or its directory.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The directory that should hold the file does not exist.
+    NoDirectory {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// Not a database, or a damaged one. It is left as it is.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+    /// Written by a later version of this library. It is left as it is.
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The format the file has.
+        format: i64,
+        /// The latest format this library knows.
+        known: i64,
+    },
+    /// SQLite could not get memory.
+    OutOfMemory,
+    /// Anything else SQLite reports; a fault on our side.
+    Other(String),
+}
+
+impl StorageError {
+    /// The error behind a failed call on `connection` to the file at `path`.
+    pub(super) fn from_sqlite(
+        error: &rusqlite::Error,
+        connection: Option<&Connection>,
+        path: &Path,
+    ) -> Self {
+        let rusqlite::Error::SqliteFailure(code, message) = error else {
+            return Self::Other(error.to_string());
+        };
+        let errno = connection.map_or(0, system_errno);
+        let text = message.clone().unwrap_or_else(|| code.to_string());
+        let reason = if errno == 0 {
+            text.clone()
+        } else {
+            format!("{text}: {}", io::Error::from_raw_os_error(errno))
+        };
+        match code.code {
+            // A full disk can also show as a failed write.
+            ErrorCode::DiskFull => Self::Full { reason },
+            ErrorCode::SystemIoFailure if errno == libc::ENOSPC => Self::Full { reason },
+            ErrorCode::SystemIoFailure | ErrorCode::FileLockingProtocolFailed => {
+                Self::Io { reason }
+            }
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+                Self::Busy { path: path.to_owned() }
+            }
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
+                Self::NoPermission { path: path.to_owned(), reason }
+            }
+            ErrorCode::CannotOpen => match errno {
+                libc::ENOENT | libc::ENOTDIR => Self::NoDirectory { path: path.to_owned() },
+                libc::EACCES | libc::EPERM | libc::EROFS => {
+                    Self::NoPermission { path: path.to_owned(), reason }
+                }
+                _ => Self::Io { reason },
+            },
+            ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => {
+                Self::Damaged { path: path.to_owned(), found: text }
+            }
+            ErrorCode::OutOfMemory => Self::OutOfMemory,
+            _ => Self::Other(reason),
+        }
+    }
+
+    /// The error behind a failed system call on `path`.
+    pub(crate) fn from_io(error: &io::Error, path: &Path) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) => Self::NoDirectory { path: path.to_owned() },
+            Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
+                Self::NoPermission { path: path.to_owned(), reason: error.to_string() }
+            }
+            Some(libc::ENOSPC | libc::EDQUOT) => Self::Full { reason: error.to_string() },
+            _ => Self::Io { reason: error.to_string() },
+        }
+    }
+}
+
+impl fmt::Display for StorageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { reason } => {
+                write!(f, "disk full: {reason}; make room and try again")
+            }
+            Self::Io { reason } => write!(f, "I/O error: {reason}"),
+            Self::Busy { path } => write!(
+                f,
+                "{} is locked by another process for longer than busy_timeout_ms; try again",
+                path.display()
+            ),
+            Self::NoPermission { path, reason } => {
+                write!(f, "no permission for {}: {reason}", path.display())
+            }
+            Self::NoDirectory { path } => {
+                write!(f, "the directory of {} does not exist; create it first", path.display())
+            }
+            Self::Damaged { path, found } => write!(
+                f,
+                "{} is not a database or is damaged: {found}; it was left as it is, restore it \
+                 from a backup",
+                path.display()
+            ),
+            Self::Newer { path, format, known } => write!(
+                f,
+                "{} has format {format}, this library knows up to format {known}; use a newer \
+                 acervo",
+                path.display()
+            ),
+            Self::OutOfMemory => f.write_str("out of memory"),
+            Self::Other(what) => write!(f, "unexpected database error: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for StorageError {}

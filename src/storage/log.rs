@@ -1,0 +1,225 @@
+//! The log of key-value changes: append, read on from a number, drop the old
+//! end.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Connection, params};
+
+use super::StorageError;
+use crate::value::Stamp;
+
+/// Rows of the registry.
+pub(crate) const SPACE_REGISTRY: i64 = 0;
+/// Rows of the store.
+pub(crate) const SPACE_STORE: i64 = 1;
+
+/// One change, as it stands in the file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowRef<'a> {
+    /// Its place in the order of all changes.
+    pub(crate) seq: i64,
+    /// [`SPACE_REGISTRY`] or [`SPACE_STORE`].
+    pub(crate) space: i64,
+    /// The key; in the store with its ident.
+    pub(crate) name: &'a [u8],
+    /// The canonical bytes; empty if the key was deleted.
+    pub(crate) value: &'a [u8],
+    /// When it was written and when it expires.
+    pub(crate) stamp: Stamp,
+}
+
+/// One change to append.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'a> {
+    /// [`SPACE_REGISTRY`] or [`SPACE_STORE`].
+    pub(crate) space: i64,
+    /// The key; in the store with its ident.
+    pub(crate) name: &'a [u8],
+    /// The canonical bytes; empty to delete.
+    pub(crate) value: &'a [u8],
+    /// When it was written and when it expires.
+    pub(crate) stamp: Stamp,
+}
+
+/// The first and the last sequence number in the file. Both 0 if it is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// The oldest row.
+    pub(crate) first: i64,
+    /// The newest row.
+    pub(crate) last: i64,
+}
+
+/// A connection to the log.
+pub(crate) struct Log {
+    connection: Connection,
+    path: PathBuf,
+    has_table: Cell<bool>,
+}
+
+const BEGIN: &str = "BEGIN IMMEDIATE";
+const BEGIN_READ: &str = "BEGIN";
+const COMMIT: &str = "COMMIT";
+const FIRST: &str = "SELECT min(seq) FROM acervo_kv";
+const LAST: &str = "SELECT max(seq) FROM acervo_kv";
+const READ_ON: &str = "SELECT seq, space, name, value, written, expires FROM acervo_kv \
+                       WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+const APPEND: &str = "INSERT INTO acervo_kv (seq, space, name, value, written, expires) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const MOVE: &str = "INSERT INTO acervo_kv (seq, space, name, value, written, expires) \
+                    SELECT ?1, space, name, value, written, expires FROM acervo_kv \
+                    WHERE seq = ?2";
+const DROP_UP_TO: &str = "DELETE FROM acervo_kv WHERE seq <= ?1";
+
+impl Log {
+    pub(super) fn new(connection: Connection, path: PathBuf) -> Self {
+        Self { connection, path, has_table: Cell::new(false) }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn fault(&self, error: rusqlite::Error) -> StorageError {
+        StorageError::from_sqlite(&error, Some(&self.connection), &self.path)
+    }
+
+    fn statement(&self, sql: &str) -> Result<CachedStatement<'_>, StorageError> {
+        self.connection.prepare_cached(sql).map_err(|error| self.fault(error))
+    }
+
+    fn run(&self, sql: &str) -> Result<(), StorageError> {
+        self.statement(sql)?.execute([]).map_err(|error| self.fault(error))?;
+        Ok(())
+    }
+
+    /// Takes the write lock of the file, waiting for other processes.
+    pub(crate) fn begin(&self) -> Result<(), StorageError> {
+        self.run(BEGIN)
+    }
+
+    /// Starts a consistent view for several reads.
+    pub(crate) fn begin_read(&self) -> Result<(), StorageError> {
+        self.run(BEGIN_READ)
+    }
+
+    /// Makes everything since [`Log::begin`] durable and visible.
+    pub(crate) fn commit(&self) -> Result<(), StorageError> {
+        self.run(COMMIT)
+    }
+
+    /// Undoes everything since [`Log::begin`]; no effect outside of one.
+    pub(crate) fn roll_back(&self) {
+        if !self.connection.is_autocommit() {
+            // After a failed COMMIT there is nothing better to do than to try:
+            // closing the connection rolls back as well.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+
+    /// Where the log begins and ends.
+    pub(crate) fn extent(&self) -> Result<Extent, StorageError> {
+        if !self.has_table()? {
+            return Ok(Extent::default());
+        }
+        let read = |sql| -> Result<i64, StorageError> {
+            let number: Option<i64> = self
+                .statement(sql)?
+                .query_row([], |row| row.get(0))
+                .map_err(|error| self.fault(error))?;
+            Ok(number.unwrap_or(0))
+        };
+        Ok(Extent { first: read(FIRST)?, last: read(LAST)? })
+    }
+
+    /// A file that was opened for reading only may not have the table yet.
+    fn has_table(&self) -> Result<bool, StorageError> {
+        if !self.has_table.get() {
+            let found: i64 = self
+                .statement("SELECT count(*) FROM sqlite_schema WHERE name = 'acervo_kv'")?
+                .query_row([], |row| row.get(0))
+                .map_err(|error| self.fault(error))?;
+            self.has_table.set(found > 0);
+        }
+        Ok(self.has_table.get())
+    }
+
+    /// Gives up to `limit` rows after `seq`, oldest first, to `take`.
+    pub(crate) fn read_on(
+        &self,
+        seq: i64,
+        limit: i64,
+        mut take: impl FnMut(RowRef<'_>),
+    ) -> Result<(), StorageError> {
+        let mut statement = self.statement(READ_ON)?;
+        let mut rows = statement.query([seq, limit]).map_err(|error| self.fault(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.fault(error))? {
+            let row = read_row(row)
+                .map_err(|found| StorageError::Damaged { path: self.path.clone(), found })?;
+            take(row);
+        }
+        Ok(())
+    }
+
+    /// Appends `row` under the number `seq`.
+    pub(crate) fn append(&self, seq: i64, row: Row<'_>) -> Result<(), StorageError> {
+        let value = (!row.value.is_empty()).then_some(row.value);
+        let stamp = row.stamp;
+        self.statement(APPEND)?
+            .execute(params![seq, row.space, row.name, value, stamp.timestamp, stamp.expires_at])
+            .map_err(|error| self.fault(error))?;
+        Ok(())
+    }
+
+    /// Appends a copy of the row at `from` under the number `to`.
+    pub(crate) fn append_copy(&self, from: i64, to: i64) -> Result<(), StorageError> {
+        self.statement(MOVE)?.execute([to, from]).map_err(|error| self.fault(error))?;
+        Ok(())
+    }
+
+    /// Drops the old end of the log, up to and with `seq`.
+    pub(crate) fn drop_up_to(&self, seq: i64) -> Result<(), StorageError> {
+        self.statement(DROP_UP_TO)?.execute([seq]).map_err(|error| self.fault(error))?;
+        Ok(())
+    }
+
+    /// Moves committed pages from the WAL into the file, without waiting for
+    /// anybody.
+    pub(crate) fn checkpoint(&self) -> Result<(), StorageError> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+            .map_err(|error| self.fault(error))
+    }
+
+    /// Ends the connection; the last one moves the WAL into the file.
+    pub(crate) fn close(self) -> Result<(), StorageError> {
+        self.connection.flush_prepared_statement_cache();
+        let path = self.path;
+        self.connection.close().map_err(|(connection, error)| {
+            StorageError::from_sqlite(&error, Some(&connection), &path)
+        })
+    }
+}
+
+fn read_row<'a>(row: &'a rusqlite::Row<'_>) -> Result<RowRef<'a>, String> {
+    let int = |column: usize, name: &str| match row.get_ref(column) {
+        Ok(ValueRef::Integer(value)) => Ok(value),
+        _ => Err(format!("acervo_kv.{name} is not an integer")),
+    };
+    let seq = int(0, "seq")?;
+    let bytes = |column: usize, name: &str| match row.get_ref(column) {
+        Ok(ValueRef::Blob(bytes)) => Ok(bytes),
+        Ok(ValueRef::Null) if name == "value" => Ok(&[][..]),
+        _ => Err(format!("acervo_kv.{name} of row {seq} is not a blob")),
+    };
+    Ok(RowRef {
+        seq,
+        space: int(1, "space")?,
+        name: bytes(2, "name")?,
+        value: bytes(3, "value")?,
+        stamp: Stamp { timestamp: int(4, "written")?, expires_at: int(5, "expires")? },
+    })
+}

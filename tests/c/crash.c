@@ -1,0 +1,195 @@
+/* kill -9: the store loses nothing that was acknowledged, the registry at most
+ * what was put within the flush interval. */
+#include "check.h"
+#include "process.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { ROUNDS = 25, FLUSH_INTERVAL_MS = 50 };
+
+/* How much later than its interval a flush may be done on a busy machine. */
+enum { FLUSH_SLACK_MS = 1000 };
+
+typedef struct acknowledged {
+    int64_t number, at_ms;
+} acknowledged;
+
+#define WRITER_OPTIONS "{\"flush_interval_ms\":50}"
+
+/* ------------------------------------------------------------- the writers */
+
+static void acknowledge(int64_t number)
+{
+    acknowledged record;
+    record.number = number;
+    record.at_ms = monotonic_ms();
+    send_bytes(STDOUT_FILENO, &record, sizeof record);
+}
+
+/* Counts on from what is there, one put per number, until it is killed. */
+static void write_store(const char *path)
+{
+    acervo *db = open_with(path, WRITER_OPTIONS);
+    acervo_kv *kv = store_of(db, "crash");
+    int64_t number = 0;
+    CHECK_OK(acervo_kv_incr(kv, "n", 1, 0, &number, ERR));
+    for (;;) {
+        char text[64];
+        number++;
+        put_int(kv, "n", number);
+        snprintf(text, sizeof text, "[%lld,%lld]", (long long)number, (long long)number);
+        put_json(kv, "pair", text);
+        acknowledge(number);
+    }
+}
+
+static void write_registry(const char *path)
+{
+    acervo *db = open_with(path, WRITER_OPTIONS);
+    acervo_kv *kv = registry_of(db);
+    int64_t number = 0;
+    CHECK_OK(acervo_kv_incr(kv, "n", 1, 0, &number, ERR));
+    for (;;) {
+        put_int(kv, "n", ++number);
+        acknowledge(number);
+        if (number % 50 == 0)
+            sleep_ms(1);
+    }
+}
+
+static void write_batches(const char *path)
+{
+    acervo *db = open_with(path, WRITER_OPTIONS);
+    acervo_kv *kv = store_of(db, "batch");
+    acervo_batch *batch = acervo_batch_new(kv);
+    int64_t number = 0;
+    CHECK_OK(acervo_kv_incr(kv, "k0", 2, 0, &number, ERR));
+    for (;;) {
+        acervo_value *value = acervo_value_int(++number);
+        for (int i = 0; i < 10; i++) {
+            char key[8];
+            snprintf(key, sizeof key, "k%d", i);
+            CHECK_OK(acervo_batch_put(batch, key, ACERVO_NTS, value, ERR));
+        }
+        CHECK_OK(acervo_batch_commit(batch, ERR));
+        acervo_value_free(value);
+        acknowledge(number);
+    }
+}
+
+/* --------------------------------------------------------------- the killer */
+
+/* Lets a writer work for some milliseconds and kills it. Gives the last number
+ * that it acknowledged at all, and the last one by `settled_ms` before the
+ * kill; 0 if there was none. */
+static void write_and_kill(const char *role, const char *path, long milliseconds,
+                           int64_t settled_ms, int64_t *out_last, int64_t *out_settled)
+{
+    process writer = start_process(role, path);
+    int64_t deadline, killed_at;
+    acknowledged record;
+    *out_last = *out_settled = 0;
+    /* The time runs from the first acknowledgement: opening takes as long as
+     * it takes. */
+    receive_bytes(writer.from, &record, sizeof record);
+    deadline = monotonic_ms() + milliseconds;
+    while (monotonic_ms() < deadline)
+        receive_bytes(writer.from, &record, sizeof record);
+    CHECK(kill(writer.pid, SIGKILL) == 0);
+    killed_at = monotonic_ms();
+    do {
+        *out_last = record.number;
+        if (record.at_ms + settled_ms <= killed_at)
+            *out_settled = record.number;
+    } while (try_receive_bytes(writer.from, &record, sizeof record));
+    reap_process(&writer);
+}
+
+static void a_killed_process_loses_no_acknowledged_store_put(void)
+{
+    const char *path = scratch_path("store.db");
+    for (int round = 0; round < ROUNDS; round++) {
+        int64_t last, settled, found, pair = 0;
+        acervo *db;
+        acervo_kv *kv;
+        acervo_value *value = NULL, *part = NULL;
+        write_and_kill("--write-store", path, 5 + round * 7 % 40, 0, &last, &settled);
+        db = open_database(path);
+        kv = store_of(db, "crash");
+        found = int_of(kv, "n");
+        /* The put after the last acknowledged one may have been done. */
+        CHECK(found == last || found == last + 1);
+        CHECK_OK(acervo_kv_get(kv, "pair", 4, &value, NULL, ERR));
+        CHECK_OK(acervo_value_at(value, 1, &part, ERR));
+        CHECK_OK(acervo_value_as_int(part, &pair, ERR));
+        CHECK(pair >= last && pair <= found);
+        acervo_value_free(part);
+        acervo_value_free(value);
+        acervo_kv_free(kv);
+        close_database(db);
+    }
+}
+
+static void a_killed_process_loses_at_most_the_flush_interval_of_the_registry(void)
+{
+    const char *path = scratch_path("registry.db");
+    for (int round = 0; round < 3; round++) {
+        int64_t last, settled;
+        acervo *db;
+        acervo_kv *kv;
+        write_and_kill("--write-registry", path, FLUSH_INTERVAL_MS + FLUSH_SLACK_MS + 300,
+                       FLUSH_INTERVAL_MS + FLUSH_SLACK_MS, &last, &settled);
+        CHECK(settled > 0);
+        db = open_database(path);
+        kv = registry_of(db);
+        CHECK(int_of(kv, "n") >= settled && int_of(kv, "n") <= last + 1);
+        acervo_kv_free(kv);
+        close_database(db);
+    }
+}
+
+static void a_killed_process_leaves_no_half_batch(void)
+{
+    const char *path = scratch_path("batch.db");
+    for (int round = 0; round < ROUNDS; round++) {
+        int64_t last, settled, found;
+        acervo *db;
+        acervo_kv *kv;
+        write_and_kill("--write-batches", path, 5 + round * 7 % 40, 0, &last, &settled);
+        db = open_database(path);
+        kv = store_of(db, "batch");
+        found = int_of(kv, "k0");
+        CHECK(found == last || found == last + 1);
+        for (int i = 1; i < 10; i++) {
+            char key[8];
+            snprintf(key, sizeof key, "k%d", i);
+            CHECK_INT(int_of(kv, key), found);
+        }
+        acervo_kv_free(kv);
+        close_database(db);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const test_case cases[] = {
+        TEST(a_killed_process_loses_no_acknowledged_store_put),
+        TEST(a_killed_process_loses_at_most_the_flush_interval_of_the_registry),
+        TEST(a_killed_process_leaves_no_half_batch),
+    };
+    if (argc == 3 && strncmp(argv[1], "--", 2) == 0) {
+        /* Nothing of a test that was stopped stays behind. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (strcmp(argv[1], "--write-store") == 0)
+            write_store(argv[2]);
+        else if (strcmp(argv[1], "--write-registry") == 0)
+            write_registry(argv[2]);
+        else
+            write_batches(argv[2]);
+    }
+    return RUN_TESTS(cases, argc, argv);
+}

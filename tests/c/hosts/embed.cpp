@@ -1,0 +1,2 @@
+// The same host as C++.
+#include "embed.c"

@@ -1,0 +1,32 @@
+-- Every example of the two reference documents, as it stands there, in a state
+-- of its own: see documents/README.md.
+local t = ...
+
+local function check(path, case)
+    local output = t.child_ok({
+        file = t.here() .. "/documents/check.lua",
+        args = { case },
+        env = { ACERVO_PATH = path },
+    })
+    t.equal(output, "ok\n")
+end
+
+for _, case in ipairs({
+    "registry_get_of_nothing", "registry_get_of_what_is_there", "registry_delete", "registry_delete_functions",
+    "store_put_without_ident", "store_get_of_nothing", "store_get_of_what_is_there", "store_delete",
+    "store_delete_functions", "store_get_global_of_nothing", "store_get_global_of_what_is_there",
+    "all_in_one_state",
+}) do
+    t.test("example " .. case, function()
+        check(t.path(), case)
+    end)
+end
+
+-- "Persistência entre reinícios do agente": a second process reads.
+for _, case in ipairs({ "registry_put", "store_put", "store_put_global" }) do
+    t.test("example " .. case .. ", and what it stored after a restart", function()
+        local path = t.path()
+        check(path, case)
+        check(path, case .. "_after_restart")
+    end)
+end
