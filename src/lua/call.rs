@@ -1,0 +1,338 @@
+//! A call of a function of `registry` or `store`: they raise plain strings.
+
+use std::ffi::c_int;
+use std::fmt::Display;
+use std::io::Write;
+use std::ptr::NonNull;
+
+use crate::error::{Code, Error};
+use crate::kv::Kv;
+use crate::value::{Token, Value};
+
+use super::buffer::Buffer;
+use super::context::Context;
+use super::decode::{self, Unpushable};
+use super::encode::{self, Limits};
+use super::guard::guard;
+use super::handle::BigInt;
+use super::part::{Part, PartObject};
+use super::position::write_position;
+use super::state::{Lua, TYPE_TABLE};
+use super::userdata;
+
+/// A running call.
+pub(super) struct Call {
+    pub(super) lua: Lua,
+    pub(super) context: &'static Context,
+    part: NonNull<PartObject>,
+    pub(super) buffer: Buffer,
+    /// The function's name without its module.
+    name: &'static str,
+    /// How many arguments the script gave; those missing are nil now.
+    given: c_int,
+    writes: bool,
+}
+
+/// A value read from a part: small ones as they are, others in the buffer.
+#[derive(Clone, Copy)]
+pub(super) enum Fetched {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    /// Its bytes are in the buffer.
+    Buffered,
+}
+
+impl Call {
+    /// Begins a call of the function `name` of a part, which takes up to
+    /// `arguments` arguments.
+    #[inline]
+    pub(super) fn begin(lua: Lua, name: &'static str, arguments: c_int) -> Self {
+        let given = lua.top();
+        if given != arguments {
+            lua.set_top(arguments);
+        }
+        let Some(context) = Context::of_upvalue(lua) else {
+            lua.push_bytes(b"acervo: no context");
+            lua.raise()
+        };
+        let Some(part) = userdata::upvalue::<PartObject>(lua, 2) else {
+            // The state is closing and the finalizer of the part has run.
+            lua.push_bytes(b"database is closed");
+            lua.raise()
+        };
+        let part = NonNull::from(part);
+        Self { lua, context, part, buffer: Buffer::take(lua, context), name, given, writes: false }
+    }
+
+    /// The part. Nested calls use it too, so the reference is never kept
+    /// across a call into Lua that can run other code.
+    #[inline]
+    fn part(&mut self) -> &mut PartObject {
+        // SAFETY: an upvalue of the running function; see above.
+        unsafe { self.part.as_mut() }
+    }
+
+    /// Ends the call in an error, `file:line: store.put: message`.
+    #[cold]
+    pub(super) fn fail(mut self, error: Error) -> ! {
+        let out = self.buffer.bytes();
+        out.clear();
+        // Writing to a Vec cannot fail.
+        let _ = write!(out, "{error}");
+        drop(error);
+        self.raise()
+    }
+
+    /// Ends the call in an error of kind INVALID.
+    #[cold]
+    pub(super) fn refuse(mut self, message: impl Display + Copy) -> ! {
+        let out = self.buffer.bytes();
+        out.clear();
+        let _ = write!(out, "{message}");
+        self.raise()
+    }
+
+    /// Raises the message in the buffer.
+    #[cold]
+    fn raise(mut self) -> ! {
+        let lua = self.lua;
+        let (module, suffix) = match self.part().part {
+            Part::Registry => ("registry", ""),
+            Part::Store | Part::Namespace(_) => ("store", ""),
+            Part::Global => ("store", "_global"),
+        };
+        let name = self.name;
+        prefix(lua, self.buffer.bytes(), |out| {
+            let _ = write!(out, "{module}.{name}{suffix}: ");
+        });
+        lua.push_bytes(self.buffer.read());
+        self.buffer.release();
+        lua.raise()
+    }
+
+    /// Whether the script gave this argument, nil or not.
+    pub(super) fn has_argument(&self, index: c_int) -> bool {
+        index <= self.given
+    }
+
+    /// The key: the first argument.
+    #[inline]
+    pub(super) fn key(self) -> (Self, &'static [u8]) {
+        if !self.lua.is_string(1) {
+            let got = self.argument_type(1);
+            self.refuse(format_args!("key must be a string, got {got}"));
+        }
+        let key = self.lua.bytes(1);
+        (self, key)
+    }
+
+    /// The optional prefix: the first argument.
+    pub(super) fn prefix(self) -> (Self, &'static [u8]) {
+        if self.lua.is_none_or_nil(1) {
+            return (self, b"");
+        }
+        if !self.lua.is_string(1) {
+            let got = self.argument_type(1);
+            self.refuse(format_args!("prefix must be a string, got {got}"));
+        }
+        let prefix = self.lua.bytes(1);
+        (self, prefix)
+    }
+
+    /// What messages call the type of an argument.
+    pub(super) fn argument_type(&self, index: c_int) -> &'static str {
+        if self.has_argument(index) { self.lua.type_name(index) } else { "nothing" }
+    }
+
+    /// Makes this a call that writes: refused while the function given to
+    /// `update` runs; after a panic in it the database takes no more writes.
+    #[inline]
+    pub(super) fn writing(mut self) -> Self {
+        self.writes = true;
+        if self.context.updating.get() {
+            self.refuse("the function given to update may read, not write");
+        }
+        self
+    }
+
+    /// Appends the value at `index` to the buffer.
+    #[inline]
+    pub(super) fn encode(mut self, index: c_int) -> Self {
+        let context = self.context;
+        let limit = match self.part().handle(context) {
+            Ok(handle) => handle.database.value_limit(),
+            Err(error) => self.fail(error),
+        };
+        self.encode_with(index, Limits::of_value(limit))
+    }
+
+    #[inline]
+    pub(super) fn encode_with(mut self, index: c_int, limits: Limits) -> Self {
+        let encoded =
+            encode::encode(self.lua, self.context, index, self.buffer.bytes(), limits);
+        match encoded {
+            Ok(()) => self,
+            Err(_) => self.raise(),
+        }
+    }
+
+    /// Runs `work` on the part's key-value store; a failure ends the call.
+    #[inline]
+    pub(super) fn work<R: Copy>(
+        mut self,
+        work: impl FnOnce(&Kv, &mut Vec<u8>) -> Result<R, Error>,
+    ) -> (Self, R) {
+        let out = self.buffer;
+        let (lua, context, writes) = (self.lua, self.context, self.writes);
+        let result = self.part().open(lua, context).and_then(|kv| {
+            let mut out = out;
+            guard(|| work(kv, out.bytes())).inspect_err(|error| {
+                if writes && error.code == Code::Panic {
+                    kv.poison();
+                }
+            })
+        });
+        match result {
+            Ok(result) => (self, result),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// The store itself, for work that lasts longer than a call.
+    pub(super) fn kv(&mut self) -> Result<Kv, Error> {
+        let (lua, context) = (self.lua, self.context);
+        self.part().open(lua, context).cloned()
+    }
+
+    pub(super) fn big_int(&mut self) -> BigInt {
+        let context = self.context;
+        self.part().handle(context).map(|handle| handle.big_int).unwrap_or_default()
+    }
+
+    /// Pushes a value read by [`fetch`].
+    #[inline]
+    pub(super) fn push_fetched(self, fetched: Fetched) -> Self {
+        self.push_fetched_behind(fetched, 0)
+    }
+
+    /// As [`Call::push_fetched`], with its bytes from `start` on.
+    #[inline]
+    pub(super) fn push_fetched_behind(mut self, fetched: Fetched, start: usize) -> Self {
+        let lua = self.lua;
+        let pushed = match fetched {
+            Fetched::Nil => {
+                lua.push_nil();
+                Ok(())
+            }
+            Fetched::Bool(bool) => {
+                lua.push_bool(bool);
+                Ok(())
+            }
+            Fetched::Float(float) => {
+                lua.push_float(float);
+                Ok(())
+            }
+            Fetched::Int(integer) if lua.version().has_integers() => {
+                lua.push_integer(integer);
+                Ok(())
+            }
+            Fetched::Int(integer) => {
+                let big_int = self.big_int();
+                decode::push_integer(lua, self.context, integer, big_int)
+            }
+            Fetched::Buffered => {
+                let big_int = self.big_int();
+                decode::push(lua, self.context, &self.buffer.read()[start..], big_int)
+            }
+        };
+        match pushed {
+            Ok(()) => self,
+            Err(unpushable) => self.fail_unpushable(unpushable),
+        }
+    }
+
+    #[cold]
+    fn fail_unpushable(self, unpushable: Unpushable) -> ! {
+        if self.lua.is_string(1) {
+            let key = self.lua.bytes(1);
+            self.refuse(format_args!("key \"{}\": {unpushable}", key.escape_ascii()))
+        }
+        self.refuse(unpushable)
+    }
+
+    /// Ends the call with the `results` on top of the stack.
+    #[inline]
+    pub(super) fn end(self, results: c_int) -> c_int {
+        self.buffer.release();
+        results
+    }
+
+    /// The ttl in milliseconds from the table of options at `index`.
+    pub(super) fn ttl(self, index: c_int) -> (Self, Option<i64>) {
+        let lua = self.lua;
+        if lua.is_none_or_nil(index) {
+            return (self, None);
+        }
+        if lua.type_of(index) != TYPE_TABLE {
+            let got = self.argument_type(index);
+            self.refuse(format_args!("options must be a table, got {got}"));
+        }
+        let mut ttl = None;
+        let top = lua.top();
+        lua.push_nil();
+        while lua.next(index) {
+            if !lua.is_string(top + 1) || lua.bytes(top + 1) != b"ttl" {
+                if lua.is_string(top + 1) {
+                    let name = lua.bytes(top + 1);
+                    self.refuse(format_args!("unknown option \"{}\"", name.escape_ascii()));
+                }
+                self.refuse("unknown option: its name is no string");
+            }
+            if lua.type_of(top + 2) != super::state::TYPE_NUMBER {
+                let got = lua.type_name(top + 2);
+                self.refuse(format_args!("ttl must be a number of seconds, got {got}"));
+            }
+            ttl = Some(lua.number(top + 2));
+            lua.set_top(top + 1);
+        }
+        match ttl.map(ttl_milliseconds) {
+            None => (self, None),
+            Some(Some(milliseconds)) => (self, Some(milliseconds)),
+            Some(None) => self.refuse("ttl must be a positive number of seconds"),
+        }
+    }
+}
+
+/// Whole milliseconds, at least 1, of a positive number of seconds up to a
+/// hundred thousand years.
+fn ttl_milliseconds(seconds: f64) -> Option<i64> {
+    const LONGEST: f64 = 100_000.0 * 366.0 * 86_400.0;
+    (seconds > 0.0 && seconds <= LONGEST).then(|| (seconds * 1000.0).ceil() as i64)
+}
+
+/// Reads a value to be pushed: appends its bytes to `out`, under the store's
+/// lock, unless it is a scalar.
+#[inline]
+pub(super) fn fetch(value: &Value, out: &mut Vec<u8>) -> (Fetched, i64) {
+    let fetched = match value.view().token() {
+        Token::Nil => Fetched::Nil,
+        Token::Bool(bool) => Fetched::Bool(bool),
+        Token::Int(integer) => Fetched::Int(integer),
+        Token::Float(float) => Fetched::Float(float),
+        Token::String(_) | Token::Array(_) | Token::Map(_) => {
+            out.extend_from_slice(value.as_bytes());
+            Fetched::Buffered
+        }
+    };
+    (fetched, value.timestamp())
+}
+
+/// Puts the position and what `write` writes before the message in `out`.
+pub(super) fn prefix(lua: Lua, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let mut head = Vec::new();
+    write_position(lua, &mut head);
+    write(&mut head);
+    out.splice(0..0, head);
+}

@@ -1,0 +1,37 @@
+//! The wall around everything that is not a Lua call.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::error::{Code, Error};
+
+/// Runs safe Rust; a panic becomes an error. `work` must not call Lua, which
+/// could leave it by `longjmp`.
+#[inline]
+pub(super) fn guard<R>(work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+    // A state half changed by a panic is the core's concern: it refuses writes
+    // after one. Ours are buffers, which every use clears first.
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result,
+        Err(panic) => Err(panic_error(panic)),
+    }
+}
+
+/// Drops a value; a panic while doing so is swallowed, there is nobody to
+/// tell.
+pub(super) fn discard<T>(value: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+}
+
+#[cold]
+fn panic_error(panic: Box<dyn Any + Send>) -> Error {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("of unknown cause");
+    let message = format!("panic inside the library: {text}; please report it");
+    let error = Error::new(Code::Panic, message);
+    discard(panic);
+    error
+}
