@@ -271,9 +271,7 @@ fn flush(lua: Lua) -> c_int {
 fn close(lua: Lua) -> c_int {
     perform(lua, |handle| match handle.owner {
         Owner::Script => Ok(handle.database.close()?),
-        Owner::Host => {
-            Err(Error::new(Code::PermissionDenied, "the host has opened this database"))
-        }
+        Owner::Host => Err(Error::new(Code::PermissionDenied, "the host has opened this database")),
     })
 }
 

@@ -36,11 +36,7 @@ impl<'a> HostApi<'a> {
     /// Each function is the one its name says, of a Lua of this version, and
     /// stays loaded as long as the process runs.
     #[must_use]
-    pub unsafe fn new(
-        version: u32,
-        names: &'a [&'a CStr],
-        functions: &'a [*mut c_void],
-    ) -> Self {
+    pub unsafe fn new(version: u32, names: &'a [&'a CStr], functions: &'a [*mut c_void]) -> Self {
         Self { version, names, functions }
     }
 
