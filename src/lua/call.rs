@@ -170,8 +170,7 @@ impl Call {
 
     #[inline]
     pub(super) fn encode_with(mut self, index: c_int, limits: Limits) -> Self {
-        let encoded =
-            encode::encode(self.lua, self.context, index, self.buffer.bytes(), limits);
+        let encoded = encode::encode(self.lua, self.context, index, self.buffer.bytes(), limits);
         match encoded {
             Ok(()) => self,
             Err(_) => self.raise(),

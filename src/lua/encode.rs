@@ -116,7 +116,12 @@ struct Encoder<'a> {
 impl Encoder<'_> {
     /// Appends the value at `index`; `top` is the top of the stack. On failure
     /// `out` holds the path from here on.
-    fn value(&mut self, index: c_int, top: c_int, outer: Option<&Outer<'_>>) -> Result<(), Refusal> {
+    fn value(
+        &mut self,
+        index: c_int,
+        top: c_int,
+        outer: Option<&Outer<'_>>,
+    ) -> Result<(), Refusal> {
         match self.lua.type_of(index) {
             TYPE_STRING => return self.string(index),
             TYPE_NUMBER => self.number(index),

@@ -90,8 +90,7 @@ fn new(lua: Lua) -> c_int {
         _ => refuse(lua, details, "details must be a table"),
     };
     let limits = Limits { root: "details", ..Limits::of_value(usize::MAX) };
-    if has_details
-        && encode::encode(lua, context, details_index, details.bytes(), limits).is_err()
+    if has_details && encode::encode(lua, context, details_index, details.bytes(), limits).is_err()
     {
         raise_buffer(lua, details, "errors.new: ");
     }

@@ -98,9 +98,9 @@ pub(super) fn put_all(lua: Lua) -> c_int {
     // The table around the values is no value: it counts neither as a level
     // nor for the size limit, which the commit checks for each value.
     let limits = Limits { root: "values", size: u32::MAX as usize, depth: MAX_DEPTH + 1 };
-    let (call, ()) = call.encode_with(1, limits).work(|kv, bytes| {
-        Ok(kv.commit(&batch_of(bytes, ttl, kv.value_limit())?)?)
-    });
+    let (call, ()) = call
+        .encode_with(1, limits)
+        .work(|kv, bytes| Ok(kv.commit(&batch_of(bytes, ttl, kv.value_limit())?)?));
     call.end(0)
 }
 

@@ -65,11 +65,7 @@ pub(super) fn push(lua: Lua, module: Module) -> c_int {
 
 /// Pushes the table of functions of a part. `make` runs when nothing can raise
 /// between it and the place its result belongs to.
-pub(super) fn push_part(
-    lua: Lua,
-    context: &'static Context,
-    make: impl Fn() -> (Part, Source),
-) {
+pub(super) fn push_part(lua: Lua, context: &'static Context, make: impl Fn() -> (Part, Source)) {
     lua.create_table(0, 24);
     let table = lua.top();
     let part = userdata::push(lua, context, || {
