@@ -420,7 +420,8 @@ public:
             raw.push_back(item.raw_);
         acervo_value *out = nullptr;
         acervo_error *err = nullptr;
-        return take(acervo_value_array(raw.data(), raw.size(), &out, &err), out, err);
+        const std::int32_t code = acervo_value_array(raw.data(), raw.size(), &out, &err);
+        return take(code, out, err);
     }
 
     /// A map of the pairs in a range; INVALID tells what is wrong (a key that
@@ -441,8 +442,9 @@ public:
         }
         acervo_value *out = nullptr;
         acervo_error *err = nullptr;
-        return take(acervo_value_map(keys.data(), values.data(), keys.size(), &out, &err), out,
-                    err);
+        const std::int32_t code =
+            acervo_value_map(keys.data(), values.data(), keys.size(), &out, &err);
+        return take(code, out, err);
     }
 
     /// Reads a JSON text; INVALID tells where it is wrong.
@@ -450,8 +452,9 @@ public:
     {
         acervo_value *out = nullptr;
         acervo_error *err = nullptr;
-        return take(acervo_value_from_json(detail::data_of(text), text.size(), &out, &err), out,
-                    err);
+        const std::int32_t code =
+            acervo_value_from_json(detail::data_of(text), text.size(), &out, &err);
+        return take(code, out, err);
     }
 
     /// Reads one MessagePack value; INVALID tells the offset of what is wrong.
@@ -459,7 +462,8 @@ public:
     {
         acervo_value *out = nullptr;
         acervo_error *err = nullptr;
-        return take(acervo_value_from_msgpack(data, size, &out, &err), out, err);
+        const std::int32_t code = acervo_value_from_msgpack(data, size, &out, &err);
+        return take(code, out, err);
     }
     static result<value> from_msgpack(byte_view bytes)
     {
@@ -489,19 +493,22 @@ public:
     {
         bool out = false;
         acervo_error *err = nullptr;
-        return given(acervo_value_as_bool(raw_, &out, &err), out, err);
+        const std::int32_t code = acervo_value_as_bool(raw_, &out, &err);
+        return given(code, out, err);
     }
     result<std::int64_t> as_int() const
     {
         std::int64_t out = 0;
         acervo_error *err = nullptr;
-        return given(acervo_value_as_int(raw_, &out, &err), out, err);
+        const std::int32_t code = acervo_value_as_int(raw_, &out, &err);
+        return given(code, out, err);
     }
     result<double> as_float() const
     {
         double out = 0;
         acervo_error *err = nullptr;
-        return given(acervo_value_as_float(raw_, &out, &err), out, err);
+        const std::int32_t code = acervo_value_as_float(raw_, &out, &err);
+        return given(code, out, err);
     }
     /// The bytes of a string, borrowed from this value.
     result<std::string_view> as_string() const
@@ -529,7 +536,9 @@ public:
     {
         acervo_value *out = nullptr;
         acervo_error *err = nullptr;
-        return take(acervo_value_at(raw_, static_cast<std::size_t>(index), &out, &err), out, err);
+        const std::int32_t code =
+            acervo_value_at(raw_, static_cast<std::size_t>(index), &out, &err);
+        return take(code, out, err);
     }
 
     /// What a map holds under a string key; NOT_FOUND if it has none.
@@ -537,8 +546,9 @@ public:
     {
         acervo_value *out = nullptr;
         acervo_error *err = nullptr;
-        return take(acervo_value_get(raw_, detail::data_of(key), key.size(), &out, &err), out,
-                    err);
+        const std::int32_t code =
+            acervo_value_get(raw_, detail::data_of(key), key.size(), &out, &err);
+        return take(code, out, err);
     }
 
     /// The same as at(), for a literal.
@@ -874,7 +884,8 @@ public:
     result<void> commit()
     {
         acervo_error *err = nullptr;
-        return detail::finish(acervo_batch_commit(raw_.get(), &err), err);
+        const std::int32_t code = acervo_batch_commit(raw_.get(), &err);
+        return detail::finish(code, err);
     }
 
     /// The C batch, borrowed from this object.
@@ -1108,7 +1119,8 @@ public:
     result<void> flush()
     {
         acervo_error *err = nullptr;
-        return detail::finish(acervo_kv_flush(raw_.get(), &err), err);
+        const std::int32_t code = acervo_kv_flush(raw_.get(), &err);
+        return detail::finish(code, err);
     }
 
     /// An empty batch for this namespace.
@@ -1270,7 +1282,8 @@ public:
     {
         acervo_kv *out = nullptr;
         acervo_error *err = nullptr;
-        return take(acervo_kv_registry(raw_, &out, &err), out, err);
+        const std::int32_t code = acervo_kv_registry(raw_, &out, &err);
+        return take(code, out, err);
     }
 
     /// The store of one ident (1 to 256 bytes).
@@ -1288,14 +1301,16 @@ public:
     {
         acervo_kv *out = nullptr;
         acervo_error *err = nullptr;
-        return take(acervo_kv_store(raw_, nullptr, 0, &out, &err), out, err);
+        const std::int32_t code = acervo_kv_store(raw_, nullptr, 0, &out, &err);
+        return take(code, out, err);
     }
 
     /// Returns when everything put before is on disk.
     result<void> flush()
     {
         acervo_error *err = nullptr;
-        return detail::finish(acervo_flush(raw_, &err), err);
+        const std::int32_t code = acervo_flush(raw_, &err);
+        return detail::finish(code, err);
     }
 
     /// Ends this handle and what was made from it; the last handle of a file
@@ -1303,7 +1318,8 @@ public:
     result<void> close()
     {
         acervo_error *err = nullptr;
-        return detail::finish(acervo_close(raw_, &err), err);
+        const std::int32_t code = acervo_close(raw_, &err);
+        return detail::finish(code, err);
     }
 
     /// Numbers for operation, a map: keys, bytes, dirty_keys, last_error, ...
@@ -1325,8 +1341,10 @@ public:
     result<void> set_log(log_function receive)
     {
         acervo_error *err = nullptr;
-        if (receive == nullptr)
-            return detail::finish(acervo_set_log(raw_, nullptr, nullptr, nullptr, &err), err);
+        if (receive == nullptr) {
+            const std::int32_t code = acervo_set_log(raw_, nullptr, nullptr, nullptr, &err);
+            return detail::finish(code, err);
+        }
         auto held = std::make_unique<log_function>(std::move(receive));
         // From here on the library destroys it, also when this call fails.
         const std::int32_t code =

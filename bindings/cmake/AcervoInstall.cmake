@@ -3,6 +3,13 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 include(AcervoInterpreters)
 
+foreach(directory LIBDIR INCLUDEDIR BINDIR)
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_${directory}}")
+    message(FATAL_ERROR "CMAKE_INSTALL_${directory} must be relative to the prefix: "
+      "what is installed may be moved.")
+  endif()
+endforeach()
+
 set(acervo_real_name "libacervo.so.${PROJECT_VERSION}")
 
 # ---- the library and its two symlinks

@@ -104,7 +104,6 @@ fn write(place: &Place, options: &Options) -> Result<Connections, Error> {
     Ok(Connections {
         writer: Some(writer),
         reader: storage::open_reader(place)?,
-        checkpointer: Some(storage::open_writer(place, options.durability())?),
         counter: Some(open_counter(place)?),
     })
 }
@@ -113,7 +112,6 @@ fn read(place: &Place) -> Result<Connections, Error> {
     Ok(Connections {
         writer: None,
         reader: storage::open_reader(place)?,
-        checkpointer: None,
         // Without permission to share the counter, reads ask the file.
         counter: open_counter(place).ok(),
     })

@@ -1,8 +1,7 @@
 //! The one thread of an open file: `acervo-flush`.
 //!
-//! It writes the registry behind, frees what has expired, and moves the WAL
-//! into the file so that no writer has to. It starts at the first write and
-//! sleeps until there is something to do.
+//! It writes the registry behind and frees what has expired. It starts at the
+//! first write and sleeps until there is something to do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -15,12 +14,9 @@ use super::engine::Engine;
 use super::stats::LogLevel;
 use crate::platform::clock;
 use crate::platform::signals::AllBlocked;
-use crate::storage::Log;
 
 /// How often the file is looked after while there are writes.
 const UPKEEP: Duration = Duration::from_millis(250);
-/// Commits after which moving the WAL into the file is worth it.
-const COMMITS_PER_CHECKPOINT: u64 = 512;
 /// Waits longer than any real one.
 const NEVER: i64 = i64::MAX;
 
@@ -29,7 +25,6 @@ pub(super) struct Background {
     awake: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
-    checkpointer: Mutex<Option<Log>>,
     /// When the next key expires, in milliseconds since the epoch.
     next_expiry: AtomicI64,
 }
@@ -42,24 +37,21 @@ struct State {
     woken: bool,
 }
 
-impl Background {
-    pub(super) fn new(checkpointer: Option<Log>) -> Self {
+impl Default for Background {
+    fn default() -> Self {
         Self {
             awake: AtomicBool::new(false),
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
-            checkpointer: Mutex::new(checkpointer),
             next_expiry: AtomicI64::new(NEVER),
         }
     }
+}
 
+impl Background {
     #[inline]
     pub(super) fn is_awake(&self) -> bool {
         self.awake.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn take_checkpointer(&self) -> Option<Log> {
-        self.checkpointer.lock().take()
     }
 
     /// Has the thread look after the engine soon; starts it if need be.
@@ -155,7 +147,6 @@ fn start(engine: &Arc<Engine>) -> Option<JoinHandle<()>> {
 impl Engine {
     /// The thread's life.
     fn look_after(&self) {
-        let mut commits_at_checkpoint = 0;
         let mut last_upkeep: Option<Instant> = None;
         while self.background.sleep() {
             let work = || {
@@ -169,7 +160,6 @@ impl Engine {
                 let failed = self.flush().is_err();
                 self.sweep();
                 if last_upkeep.is_none_or(|last| last.elapsed() >= UPKEEP) {
-                    self.checkpoint_after(COMMITS_PER_CHECKPOINT, &mut commits_at_checkpoint);
                     self.spaces.drop_empty_namespaces();
                     last_upkeep = Some(Instant::now());
                 }
@@ -201,19 +191,6 @@ impl Engine {
         }
         if let Some(due) = next {
             self.background.next_expiry.fetch_min(due, Ordering::AcqRel);
-        }
-    }
-
-    fn checkpoint_after(&self, commits: u64, at: &mut u64) {
-        let now = self.commits.load(Ordering::Relaxed);
-        if now - *at < commits {
-            return;
-        }
-        *at = now;
-        if let Some(log) = &*self.background.checkpointer.lock()
-            && let Err(error) = log.checkpoint()
-        {
-            self.log_hook.write(LogLevel::Warn, &format!("checkpoint: {error}"));
         }
     }
 }

@@ -38,8 +38,6 @@ pub(crate) struct Connections {
     pub(crate) writer: Option<Log>,
     /// Reads what other processes wrote.
     pub(crate) reader: Log,
-    /// Checkpoints, so that no writer has to.
-    pub(crate) checkpointer: Option<Log>,
     /// Moves with every commit of every process.
     pub(crate) counter: Option<SharedCounter>,
 }
@@ -75,12 +73,11 @@ impl Engine {
         settings: Settings,
         connections: Option<Connections>,
     ) -> Result<Arc<Self>, KvError> {
-        let (writer, shared, checkpointer) = match connections {
-            None => (None, None, None),
+        let (writer, shared) = match connections {
+            None => (None, None),
             Some(connections) => (
                 connections.writer,
                 Some(Shared::new(connections.counter, Follower::new(connections.reader))),
-                connections.checkpointer,
             ),
         };
         let engine = Arc::new(Self {
@@ -88,7 +85,7 @@ impl Engine {
             settings,
             spaces: Spaces::new(),
             shared,
-            background: Background::new(checkpointer),
+            background: Background::default(),
             log_hook: LogHook::default(),
             memory_used: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
@@ -144,7 +141,6 @@ impl Engine {
     fn close_connections(&self) -> Result<(), KvError> {
         let mut result = Ok(());
         let logs = [
-            self.background.take_checkpointer(),
             self.shared.as_ref().and_then(Shared::take_reader),
             // The writer last: the last connection moves the WAL into the file.
             self.committer.take_log(),

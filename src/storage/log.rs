@@ -62,8 +62,8 @@ pub(crate) struct Log {
 const BEGIN: &str = "BEGIN IMMEDIATE";
 const BEGIN_READ: &str = "BEGIN";
 const COMMIT: &str = "COMMIT";
-const FIRST: &str = "SELECT min(seq) FROM acervo_kv";
-const LAST: &str = "SELECT max(seq) FROM acervo_kv";
+const EXTENT: &str = "SELECT ifnull((SELECT min(seq) FROM acervo_kv), 0), \
+                      ifnull((SELECT max(seq) FROM acervo_kv), 0)";
 const READ_ON: &str = "SELECT seq, space, name, value, written, expires FROM acervo_kv \
                        WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 const APPEND: &str = "INSERT INTO acervo_kv (seq, space, name, value, written, expires) \
@@ -125,14 +125,9 @@ impl Log {
         if !self.has_table()? {
             return Ok(Extent::default());
         }
-        let read = |sql| -> Result<i64, StorageError> {
-            let number: Option<i64> = self
-                .statement(sql)?
-                .query_row([], |row| row.get(0))
-                .map_err(|error| self.fault(error))?;
-            Ok(number.unwrap_or(0))
-        };
-        Ok(Extent { first: read(FIRST)?, last: read(LAST)? })
+        self.statement(EXTENT)?
+            .query_row([], |row| Ok(Extent { first: row.get(0)?, last: row.get(1)? }))
+            .map_err(|error| self.fault(error))
     }
 
     /// A file that was opened for reading only may not have the table yet.
@@ -184,14 +179,6 @@ impl Log {
     pub(crate) fn drop_up_to(&self, seq: i64) -> Result<(), StorageError> {
         self.statement(DROP_UP_TO)?.execute([seq]).map_err(|error| self.fault(error))?;
         Ok(())
-    }
-
-    /// Moves committed pages from the WAL into the file, without waiting for
-    /// anybody.
-    pub(crate) fn checkpoint(&self) -> Result<(), StorageError> {
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-            .map_err(|error| self.fault(error))
     }
 
     /// Ends the connection; the last one moves the WAL into the file.

@@ -90,22 +90,25 @@ static void write_and_kill(const char *role, const char *path, long milliseconds
                            int64_t settled_ms, int64_t *out_last, int64_t *out_settled)
 {
     process writer = start_process(role, path);
-    int64_t deadline, killed_at;
+    int64_t deadline;
+    bool killed = false;
     acknowledged record;
-    *out_last = *out_settled = 0;
+    *out_settled = 0;
     /* The time runs from the first acknowledgement: opening takes as long as
      * it takes. */
     receive_bytes(writer.from, &record, sizeof record);
     deadline = monotonic_ms() + milliseconds;
-    while (monotonic_ms() < deadline)
-        receive_bytes(writer.from, &record, sizeof record);
-    CHECK(kill(writer.pid, SIGKILL) == 0);
-    killed_at = monotonic_ms();
     do {
         *out_last = record.number;
-        if (record.at_ms + settled_ms <= killed_at)
+        if (record.at_ms + settled_ms <= deadline)
             *out_settled = record.number;
+        if (!killed && monotonic_ms() >= deadline) {
+            CHECK(kill(writer.pid, SIGKILL) == 0);
+            killed = true;
+        }
+        /* What it sent before it was killed is read to the end. */
     } while (try_receive_bytes(writer.from, &record, sizeof record));
+    CHECK(killed);
     reap_process(&writer);
 }
 

@@ -135,7 +135,7 @@ static void every_call_after_close_says_that_it_is_closed(void)
     CHECK_FAILS(acervo_kv_store(db, "a", 1, &made, ERR), ACERVO_INTERNAL, "closed");
     CHECK_INT(acervo_kv_put(kv, "k", 1, one, &err), ACERVO_INTERNAL);
     CHECK(!acervo_error_retryable(err));
-    CHECK_TEXT(acervo_error_message(err, NULL), "database is closed");
+    CHECK(strstr(acervo_error_message(err, NULL), "database is closed") != NULL);
     acervo_error_free(err);
     /* Again: no effect. */
     CHECK_OK(acervo_close(db, ERR));

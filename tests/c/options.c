@@ -22,7 +22,6 @@ static void every_option_takes_its_own_type(void)
     static const char *const good[][2] = {
         {"durability", "\"full\""}, {"durability", "\"normal\""}, {"durability", "\"off\""},
         {"flush_interval_ms", "50"}, {"registry_persistent", "false"},
-        {"history", "\"sqlite\""}, {"history_keep", "10"}, {"handler_timeout_ms", "1000"},
         {"value_limit", "1024"}, {"memory_limit", "1048576"}, {"read_only", "true"},
         {"busy_timeout_ms", "100"}, {"file_mode", "384"},
     };
@@ -36,7 +35,7 @@ static void a_wrong_type_or_value_is_invalid_and_names_the_option(void)
         {"durability", "\"fast\""}, {"durability", "1"},    {"flush_interval_ms", "\"50\""},
         {"flush_interval_ms", "-1"}, {"registry_persistent", "1"}, {"value_limit", "-1"},
         {"memory_limit", "\"1M\""}, {"read_only", "\"yes\""}, {"busy_timeout_ms", "[]"},
-        {"busy_timeout_ms", "-1"},  {"file_mode", "\"0600\""}, {"history", "\"file\""},
+        {"busy_timeout_ms", "-1"},  {"file_mode", "\"0600\""},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         CHECK_FAILS(set_option(bad[i][0], bad[i][1], ERR), ACERVO_INVALID, bad[i][0]);

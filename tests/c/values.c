@@ -304,7 +304,8 @@ static void equality_compares_numbers_exactly_and_maps_without_order(void)
 
 static void parts_are_found_and_what_is_not_there_is_not_found(void)
 {
-    acervo_value *map = json("{\"list\":[10,20],\"none\":null}"), *list = NULL, *out = NULL;
+    acervo_value *map = json("{\"list\":[10,20],\"none\":null}");
+    acervo_value *list = NULL, *out = NULL, *other = NULL;
     int64_t number = 0;
     CHECK_OK(acervo_value_get(map, "list", ACERVO_NTS, &list, ERR));
     CHECK_OK(acervo_value_at(list, 1, &out, ERR));
@@ -316,9 +317,10 @@ static void parts_are_found_and_what_is_not_there_is_not_found(void)
     acervo_value_free(out);
     CHECK_FAILS(acervo_value_at(list, 2, &out, ERR), ACERVO_NOT_FOUND, "");
     CHECK_FAILS(acervo_value_get(map, "other", ACERVO_NTS, &out, ERR), ACERVO_NOT_FOUND, "");
-    CHECK_FAILS(acervo_value_entry_at(map, 2, &out, &list, ERR), ACERVO_NOT_FOUND, "");
-    CHECK(out == NULL && list == NULL);
+    CHECK_FAILS(acervo_value_entry_at(map, 2, &out, &other, ERR), ACERVO_NOT_FOUND, "");
+    CHECK(out == NULL && other == NULL);
     CHECK_FAILS(acervo_value_at(map, 0, &out, ERR), ACERVO_INVALID, "");
+    acervo_value_free(list);
     acervo_value_free(map);
 }
 

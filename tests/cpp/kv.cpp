@@ -313,7 +313,7 @@ void copies_of_a_database_share_its_end()
     must(second.close());
     const auto put = registry.put("k", 1);
     CHECK(put.code() == ACERVO_INTERNAL);
-    CHECK(put.error().message() == "database is closed");
+    CHECK(put.error().message().find("database is closed") != std::string_view::npos);
 }
 
 void a_child_keeps_its_parents_alive()
