@@ -1,1 +1,55 @@
-fn main() {}
+//! The program `acervo`: runs Lua scripts with acervo's modules installed, on
+//! machines that have no Lua.
+
+mod host;
+mod script;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Registry, store and versioned entries for agents.
+#[derive(Parser)]
+#[command(name = "acervo", version)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a Lua script with registry, store and errors installed.
+    Run(Run),
+}
+
+/// What to run, and on which database.
+#[derive(Args)]
+struct Run {
+    /// The ident whose keys `store` works on; without it the global EXEC_IDENT
+    /// or the environment's names it.
+    #[arg(long, value_name = "NAME")]
+    ident: Option<OsString>,
+    /// The database file; $ACERVO_PATH or ./acervo.db if it is not given.
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// The script.
+    script: PathBuf,
+    /// Arguments of the script: its `...` and the table `arg`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    let Command::Run(run) = Program::parse().command;
+    match script::run(&run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // There is nobody left to tell if stderr is gone.
+            let _ = writeln!(std::io::stderr(), "acervo: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

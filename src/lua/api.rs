@@ -88,13 +88,6 @@ macro_rules! api {
                 Ok(api)
             }
         }
-
-        /// The names of all functions that any version is asked for. A host
-        /// that binds its own Lua passes the addresses of those it has.
-        pub const API_NAMES: &[&CStr] = &[
-            $( $symbol, )* $( $some_symbol, )*
-            c"lua_newuserdata", c"lua_remove", c"lua_objlen", c"lua_tonumber", c"lua_call", c"lua_pcall",
-        ];
     };
 }
 

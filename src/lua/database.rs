@@ -264,13 +264,13 @@ fn perform(lua: Lua, work: impl FnOnce(&Handle) -> Result<(), Error>) -> c_int {
 
 /// `db:flush()`.
 fn flush(lua: Lua) -> c_int {
-    perform(lua, |handle| Ok(handle.database.flush()?))
+    perform(lua, |handle| handle.database.flush())
 }
 
 /// `db:close()`.
 fn close(lua: Lua) -> c_int {
     perform(lua, |handle| match handle.owner {
-        Owner::Script => Ok(handle.database.close()?),
+        Owner::Script => handle.database.close(),
         Owner::Host => Err(Error::new(Code::PermissionDenied, "the host has opened this database")),
     })
 }
@@ -283,7 +283,7 @@ fn close_at_end(lua: Lua) -> c_int {
     let in_flight = !lua.is_none_or_nil(2);
     let slot = ErrorSlot::push(lua, context);
     let closed = this(lua, context).and_then(|handle| match handle.owner {
-        Owner::Script => guard(|| Ok(handle.database.close()?)),
+        Owner::Script => guard(|| handle.database.close()),
         Owner::Host => Ok(()),
     });
     match closed {

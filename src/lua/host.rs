@@ -29,8 +29,8 @@ pub struct HostApi<'a> {
 
 impl<'a> HostApi<'a> {
     /// From `LUA_VERSION_NUM` and the functions, each under the name at the
-    /// same place in `names`, in any order. See [`super::API_NAMES`] for those
-    /// that are needed; others are ignored.
+    /// same place in `names`, in any order. Functions that are not needed are
+    /// ignored; one that is needed and missing is named by [`attach`].
     ///
     /// # Safety
     /// Each function is the one its name says, of a Lua of this version, and

@@ -1,10 +1,10 @@
 //! The Lua modules, for stock Lua 5.1 to 5.5 and LuaJIT from one binary.
 //!
 //! The library imports no symbol of Lua. It finds the API of the Lua that
-//! called it at run time ([`symbols`], [`open`]) or is given it by a host
-//! ([`host`]), keeps one table of functions per runtime ([`api`],
-//! [`runtimes`]), and has all differences between versions in one place
-//! ([`version`]).
+//! called it at run time (`symbols`, `open`) or is given it by a host
+//! (`host`), keeps one table of functions per runtime (`api`,
+//! `runtimes`), and has all differences between versions in one place
+//! (`version`).
 //!
 //! # Rules for functions that Lua calls
 //!
@@ -15,8 +15,8 @@
 //!
 //! 1. Arguments are read and checked, with no value alive that has a
 //!    destructor. Memory that is needed belongs to a userdata: the buffer of
-//!    the state ([`buffer`]) or an object made in advance ([`userdata`]).
-//! 2. The work is done in safe Rust inside [`guard`], with no call of Lua.
+//!    the state (`buffer`) or an object made in advance (`userdata`).
+//! 2. The work is done in safe Rust inside `guard`, with no call of Lua.
 //! 3. Everything is dropped; then results are pushed, or the error is raised.
 //!
 //! Pushing may collect garbage, and a finalizer may call any function of ours
@@ -51,6 +51,6 @@ mod userdata;
 mod version;
 mod walk;
 
-pub use api::{API_NAMES, State};
+pub use api::State;
 pub(crate) use copies::is_open_in_another_copy;
 pub use host::{HostApi, attach, set_ident};

@@ -101,7 +101,7 @@ impl PartObject {
             return Ok(kv);
         }
         if named.as_ref().is_none_or(|(known, _)| **known != *ident) {
-            let kv = guard(|| Ok(handle.database.store(ident)?))?;
+            let kv = guard(|| handle.database.store(ident))?;
             *named = Some((ident.into(), kv));
         }
         named.as_ref().map_or_else(|| Err(closed()), |(_, kv)| Ok(kv))

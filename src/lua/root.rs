@@ -84,7 +84,11 @@ fn parse(lua: Lua, what: &str, parse: fn(&[u8]) -> Result<Value, Error>) -> c_in
     }
     let bytes = lua.bytes(1);
     let mut buffer = Buffer::take(lua, context);
-    match guard(|| Ok(buffer.bytes().extend_from_slice(parse(bytes)?.as_bytes()))) {
+    let parsed = guard(|| {
+        buffer.bytes().extend_from_slice(parse(bytes)?.as_bytes());
+        Ok(())
+    });
+    match parsed {
         Ok(()) => database::push_result(lua, context, buffer, slot, BigInt::default()),
         Err(error) => {
             buffer.release();

@@ -52,7 +52,7 @@ pub(super) trait Held: Sized + 'static {
 /// can raise any more.
 pub(super) fn push<T: Held>(
     lua: Lua,
-    context: &'static Context,
+    context: &Context,
     make: impl FnOnce() -> T,
 ) -> &'static mut T {
     push_empty::<T>(lua, context).insert(make())
@@ -60,7 +60,7 @@ pub(super) fn push<T: Held>(
 
 /// Pushes a userdata to be filled later: what owns something is made when the
 /// place it belongs to is there.
-pub(super) fn push_empty<T: Held>(lua: Lua, context: &'static Context) -> &'static mut Option<T> {
+pub(super) fn push_empty<T: Held>(lua: Lua, context: &Context) -> &'static mut Option<T> {
     // Lua aligns userdata as doubles and pointers.
     const { assert!(align_of::<Option<T>>() <= 8) };
     let block = lua.new_userdata(size_of::<Option<T>>()).cast::<Option<T>>();
@@ -75,11 +75,7 @@ pub(super) fn push_empty<T: Held>(lua: Lua, context: &'static Context) -> &'stat
 
 /// The cell of the userdata at `index`, if it is one of ours of kind `T`.
 /// Empty after its finalizer has run.
-pub(super) fn cell<T: Held>(
-    lua: Lua,
-    context: &'static Context,
-    index: c_int,
-) -> Option<*mut Option<T>> {
+pub(super) fn cell<T: Held>(lua: Lua, context: &Context, index: c_int) -> Option<*mut Option<T>> {
     if lua.type_of(index) != TYPE_USERDATA || !lua.get_metatable(index) {
         return None;
     }
@@ -90,14 +86,11 @@ pub(super) fn cell<T: Held>(
 
 /// The value of the userdata at `index`; None if it is not of kind `T` or
 /// finalized.
-pub(super) fn get<T: Held>(
-    lua: Lua,
-    context: &'static Context,
-    index: c_int,
-) -> Option<&'static mut T> {
+pub(super) fn get<T: Held>(lua: Lua, context: &Context, index: c_int) -> Option<&'static T> {
     // SAFETY: the metatable tells the type; the userdata is on the stack while
-    // the caller uses the reference, and used by one call at a time.
-    unsafe { &mut *cell::<T>(lua, context, index)? }.as_mut()
+    // the caller uses the reference, and nobody changes it meanwhile but its
+    // finalizer, which does not run while it is there.
+    unsafe { &*cell::<T>(lua, context, index)? }.as_ref()
 }
 
 /// The value of the upvalue `number` of the running function, which must be a
