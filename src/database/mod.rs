@@ -56,7 +56,7 @@ impl Database {
         let guard = Arc::new(guard);
         let env_ident = std::env::var_os("EXEC_IDENT")
             .map(|ident| std::os::unix::ffi::OsStringExt::into_vec(ident).into_boxed_slice())
-            .filter(|ident: &Box<[u8]>| !ident.is_empty());
+            .filter(|ident| !ident.is_empty());
         Ok(Self { handle: Arc::new(Handle { instance, guard, env_ident }) })
     }
 

@@ -9,6 +9,7 @@ use crate::value::{Token, View};
 
 use super::buffer::Buffer;
 use super::context::{self, Context, Place};
+use super::convert;
 use super::decode;
 use super::encode::{self, Limits};
 use super::error_object::{ErrorSlot, context_of, raise_text};
@@ -27,7 +28,11 @@ impl Held for DatabaseObject {
     const KIND: Kind = Kind::Database;
 }
 
-const METHODS: [(&str, &Entry); 4] = [
+const METHODS: [(&str, &Entry); 8] = [
+    ("from_json", entry!(convert::database_from_json)),
+    ("to_json", entry!(convert::database_to_json)),
+    ("from_msgpack", entry!(convert::database_from_msgpack)),
+    ("to_msgpack", entry!(convert::database_to_msgpack)),
     ("flush", entry!(flush)),
     ("close", entry!(close)),
     ("stats", entry!(stats)),
@@ -177,7 +182,7 @@ pub(super) fn default(lua: Lua) -> c_int {
 }
 
 /// The database at the first argument of its method.
-fn this(lua: Lua, context: &'static Context) -> Result<&'static Handle, Error> {
+pub(super) fn this(lua: Lua, context: &'static Context) -> Result<&'static Handle, Error> {
     match userdata::cell::<DatabaseObject>(lua, context, 1) {
         // SAFETY: a database object, which holds its handle while it is on the
         // stack and not finalized.

@@ -28,6 +28,7 @@ mod buffer;
 mod call;
 mod cdata;
 mod context;
+mod convert;
 mod copies;
 mod database;
 mod decode;

@@ -39,16 +39,18 @@ pub(crate) fn prepare() {
             ffi::sqlite3_initialize();
             let vfs = ffi::sqlite3_vfs_find(std::ptr::null());
             let Some(set) = vfs.as_ref().and_then(|vfs| vfs.xSetSystemCall) else { return };
-            let fstat: unsafe extern "C" fn(c_int, *mut libc::stat) -> c_int = fstat_by_generation;
-            let stat: unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int =
-                stat_by_generation;
-            set(vfs, c"fstat".as_ptr(), Some(std::mem::transmute::<_, SystemCall>(fstat)));
-            set(vfs, c"stat".as_ptr(), Some(std::mem::transmute::<_, SystemCall>(stat)));
+            let fstat: Fstat = fstat_by_generation;
+            let stat: Stat = stat_by_generation;
+            set(vfs, c"fstat".as_ptr(), Some(std::mem::transmute::<Fstat, SystemCall>(fstat)));
+            set(vfs, c"stat".as_ptr(), Some(std::mem::transmute::<Stat, SystemCall>(stat)));
         }
     });
 }
 
+/// What SQLite takes any system call for; it casts back to the real type.
 type SystemCall = unsafe extern "C" fn();
+type Fstat = unsafe extern "C" fn(c_int, *mut libc::stat) -> c_int;
+type Stat = unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int;
 
 /// Device numbers use the low 32 bits; the generation goes above them.
 fn mark_generation(stat: &mut libc::stat) {

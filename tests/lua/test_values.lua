@@ -29,7 +29,7 @@ end)
 round_trips("a long string", function() return string.rep("0123456789abcdef", 20000) end)
 round_trips("strings at the length borders of the encoding", function()
     local all = {}
-    for _, length in ipairs({ 31, 32, 255, 256, 65535, 65536 }) do
+    for _, length in ipairs(t.border_lengths({ 31, 32, 255, 256 })) do
         all[#all + 1] = string.rep("x", length)
         all[#all + 1] = string.rep("\255", length)
     end
@@ -38,7 +38,7 @@ end)
 round_trips("an array", function() return { 10, "zwei", true, 2.5 } end)
 round_trips("arrays at the length borders of the encoding", function()
     local all = {}
-    for _, length in ipairs({ 1, 15, 16, 17, 65535, 65536 }) do
+    for _, length in ipairs(t.border_lengths({ 1, 15, 16, 17 })) do
         local one = {}
         for index = 1, length do
             one[index] = index
@@ -49,7 +49,7 @@ round_trips("arrays at the length borders of the encoding", function()
 end)
 round_trips("maps at the length borders of the encoding", function()
     local all = {}
-    for _, length in ipairs({ 1, 15, 16, 17, 65535, 65536 }) do
+    for _, length in ipairs(t.border_lengths({ 1, 15, 16, 17 })) do
         local one = {}
         for index = 1, length do
             one["k" .. index] = index
