@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { INCREMENTS = 1000, MAX_TEXT = 70 };
+enum { INCREMENTS = 1000, MAX_TEXT = 100 };
 
 static const char *const monitors[] = {"monitor-cpu", "monitor-memoria", "monitor-disco"};
 enum { MONITORS = sizeof monitors / sizeof monitors[0] };
@@ -314,6 +314,18 @@ static FILE *open_file(const char *path, const char *mode)
     return file;
 }
 
+/* One line of at most MAX_TEXT bytes, not cut within a UTF-8 character. */
+static void print_cut(const char *line)
+{
+    size_t length = strcspn(line, "\n"), shown = length;
+    if (shown > MAX_TEXT) {
+        shown = MAX_TEXT;
+        while (((unsigned char)line[shown] & 0xC0) == 0x80)
+            shown--;
+    }
+    printf("         | %.*s%s\n", (int)shown, line, shown < length ? "..." : "");
+}
+
 /* Compares line by line; shows a few of them, and all that differ. */
 static bool same_lines(FILE *before, FILE *after, int *out_lines)
 {
@@ -329,8 +341,7 @@ static bool same_lines(FILE *before, FILE *after, int *out_lines)
                    is_line != NULL ? is : "(nothing)\n");
             same = false;
         } else if (*out_lines % 6 == 0) {
-            printf("         | %.*s%s\n", MAX_TEXT + 30, is,
-                   strlen(is) > MAX_TEXT + 30 ? "..." : "\b");
+            print_cut(is);
         }
         ++*out_lines;
     }

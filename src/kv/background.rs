@@ -15,8 +15,8 @@ use super::stats::LogLevel;
 use crate::platform::clock;
 use crate::platform::signals::AllBlocked;
 
-/// How often the file is looked after while there are writes.
-const UPKEEP: Duration = Duration::from_millis(250);
+/// How often empty namespaces are looked for while there are writes.
+const UPKEEP: Duration = Duration::from_secs(10);
 /// Waits longer than any real one.
 const NEVER: i64 = i64::MAX;
 

@@ -60,7 +60,7 @@ pub(crate) struct Engine {
     /// Writes acknowledged since open, for stats.
     pub(super) commits: AtomicU64,
     /// The last failure of writing behind, until it works again.
-    pub(super) flush_error: Mutex<Option<KvError>>,
+    pub(super) flush_error: Mutex<Option<String>>,
     /// What memory held when compaction last counted.
     pub(super) held: Mutex<Held>,
     /// One flush at a time.

@@ -13,6 +13,13 @@ use crate::platform::clock;
 /// does not notice.
 const PORTION: usize = 1024;
 
+/// What is new about writing behind.
+enum Change {
+    None,
+    Fails(String),
+    WorksAgain,
+}
+
 impl Engine {
     /// Whether registry writes have to reach the file.
     #[inline]
@@ -32,7 +39,7 @@ impl Engine {
         if !self.registry_is_written_behind() {
             return Ok(());
         }
-        let _one_at_a_time = self.flushing.lock();
+        let one_at_a_time = self.flushing.lock();
         let result = self.spaces.registry.take_dirty(PORTION, |cells| {
             let result = self.submit(Job::Flush(cells.clone()));
             if result.is_err() {
@@ -40,31 +47,33 @@ impl Engine {
             }
             result.map(drop)
         });
-        self.note_flush(&result);
-        result
-    }
-
-    /// Tells the log hook once per change of cause.
-    fn note_flush(&self, result: &Result<(), KvError>) {
-        let told = {
-            let mut last = self.flush_error.lock();
-            let before = last.as_ref().map(ToString::to_string);
-            *last = result.as_ref().err().cloned();
-            let now = last.as_ref().map(ToString::to_string);
-            (before != now).then_some(now)
-        };
-        match told {
-            Some(Some(cause)) => self.log_hook.write(
+        let change = self.note_flush(result.as_ref().err());
+        // The hook may call us, so it is told without the lock.
+        drop(one_at_a_time);
+        match change {
+            Change::Fails(cause) => self.log_hook.write(
                 LogLevel::Error,
                 &format!("registry writes stay in memory, cannot write them: {cause}"),
             ),
-            Some(None) => {
+            Change::WorksAgain => {
                 self.log_hook.write(LogLevel::Info, "registry writes reach the file again");
             }
-            None => {}
+            Change::None => {}
         }
-        if result.is_ok() {
+        result
+    }
+
+    /// Keeps what the last flush met, and tells whether that is news.
+    fn note_flush(&self, error: Option<&KvError>) -> Change {
+        if error.is_none() {
             self.last_flush.store(clock::now_seconds(), Ordering::Relaxed);
+        }
+        let mut last = self.flush_error.lock();
+        let before = std::mem::replace(&mut *last, error.map(ToString::to_string));
+        match (&*last, before) {
+            (Some(cause), before) if before.as_ref() != Some(cause) => Change::Fails(cause.clone()),
+            (None, Some(_)) => Change::WorksAgain,
+            _ => Change::None,
         }
     }
 

@@ -74,9 +74,14 @@ impl Spaces {
 
     /// Forgets namespaces that are empty and in nobody's hands.
     pub(super) fn drop_empty_namespaces(&self) {
-        self.store.write().retain(|_, namespace| {
-            Arc::strong_count(namespace) > 1 || namespace.table.usage().keys > 0
-        });
+        let unused = |namespace: &Arc<Namespace>| {
+            Arc::strong_count(namespace) == 1 && namespace.table.usage().keys == 0
+        };
+        // Readers look namespaces up all the time: the lock that keeps them
+        // out is taken only if there is something to forget.
+        if self.store.read().values().any(unused) {
+            self.store.write().retain(|_, namespace| !unused(namespace));
+        }
     }
 
     /// Every namespace.

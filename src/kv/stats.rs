@@ -69,7 +69,7 @@ impl Engine {
             bytes: registry.bytes + store.bytes,
             dirty_keys: registry.dirty,
             last_flush: self.last_flush.load(Ordering::Relaxed),
-            last_error: self.flush_error.lock().as_ref().map(ToString::to_string),
+            last_error: self.flush_error.lock().clone(),
             commits: self.commits.load(Ordering::Relaxed),
             log_rows: log.unwrap_or_default().rows,
             log_bytes: log.unwrap_or_default().bytes,

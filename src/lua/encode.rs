@@ -7,7 +7,7 @@ use std::ffi::{c_int, c_void};
 use std::fmt::Write as _;
 
 use crate::value::{
-    MAX_DEPTH, Number, View, begin_map, end_map, put_array_header, put_bool, put_float, put_int,
+    MAX_DEPTH, View, begin_map, end_map, put_array_header, put_bool, put_float, put_int,
     put_map_header, put_nil, put_string,
 };
 
@@ -184,20 +184,16 @@ impl Encoder<'_> {
                 put_bool(self.out, self.lua.to_bool(index));
                 Ok(())
             }
+            // Lua has made float keys that equal an int that int, where it
+            // tells them apart. Where it does not, the rule of the values
+            // holds, so that what was written can be read there; but -0 and 0
+            // are one key.
+            TYPE_NUMBER if self.lua.number(index) == 0.0 => {
+                put_int(self.out, 0);
+                Ok(())
+            }
             TYPE_NUMBER => {
-                match self.lua.integer(index) {
-                    Some(integer) => put_int(self.out, integer),
-                    None => {
-                        let number = self.lua.number(index);
-                        // A float key with an integral value is the int key.
-                        let integer = number as i64;
-                        if Number::Int(integer).equals(Number::Float(number)) {
-                            put_int(self.out, integer);
-                        } else {
-                            put_float(self.out, number);
-                        }
-                    }
-                }
+                self.number(index);
                 Ok(())
             }
             _ => {

@@ -44,8 +44,16 @@ pub(crate) fn absolute(path: &[u8]) -> io::Result<PathBuf> {
 /// left as it is.
 pub(crate) fn create(path: &Path, mode: u32) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
-        // The umask may have taken bits away.
-        Ok(file) => file.set_permissions(Permissions::from_mode(mode)),
+        Ok(file) => {
+            // The umask may have taken bits away.
+            file.set_permissions(Permissions::from_mode(mode))?;
+            // The name must survive a power cut as well as what is written
+            // under it.
+            match path.parent() {
+                Some(directory) => File::open(directory)?.sync_all(),
+                None => Ok(()),
+            }
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }

@@ -8,6 +8,8 @@ fn generate() -> String {
     let mut sources: Vec<_> = std::fs::read_dir(root.join("src/ffi"))
         .expect("src/ffi")
         .map(|entry| entry.expect("an entry").path())
+        // It names the others, and they would be read twice.
+        .filter(|path| !path.ends_with("mod.rs"))
         .collect();
     // The order a reader meets them in.
     let order = ["version", "error", "value", "database", "log", "kv", "batch", "lua"];
