@@ -76,7 +76,7 @@ impl Call {
 
     /// Ends the call in an error, `file:line: store.put: message`.
     #[cold]
-    pub(super) fn fail(mut self, error: Error) -> ! {
+    pub(super) fn fail(&mut self, error: Error) -> ! {
         let out = self.buffer.bytes();
         out.clear();
         // Writing to a Vec cannot fail.
@@ -87,7 +87,7 @@ impl Call {
 
     /// Ends the call in an error of kind INVALID.
     #[cold]
-    pub(super) fn refuse(mut self, message: impl Display + Copy) -> ! {
+    pub(super) fn refuse(&mut self, message: impl Display + Copy) -> ! {
         let out = self.buffer.bytes();
         out.clear();
         let _ = write!(out, "{message}");
@@ -96,7 +96,7 @@ impl Call {
 
     /// Raises the message in the buffer.
     #[cold]
-    fn raise(mut self) -> ! {
+    fn raise(&mut self) -> ! {
         let lua = self.lua;
         let (module, suffix) = match self.part().part {
             Part::Registry => ("registry", ""),
@@ -119,26 +119,24 @@ impl Call {
 
     /// The key: the first argument.
     #[inline]
-    pub(super) fn key(self) -> (Self, &'static [u8]) {
+    pub(super) fn key(&mut self) -> &'static [u8] {
         if !self.lua.is_string(1) {
             let got = self.argument_type(1);
             self.refuse(format_args!("key must be a string, got {got}"));
         }
-        let key = self.lua.bytes(1);
-        (self, key)
+        self.lua.bytes(1)
     }
 
     /// The optional prefix: the first argument.
-    pub(super) fn prefix(self) -> (Self, &'static [u8]) {
+    pub(super) fn prefix(&mut self) -> &'static [u8] {
         if self.lua.is_none_or_nil(1) {
-            return (self, b"");
+            return b"";
         }
         if !self.lua.is_string(1) {
             let got = self.argument_type(1);
             self.refuse(format_args!("prefix must be a string, got {got}"));
         }
-        let prefix = self.lua.bytes(1);
-        (self, prefix)
+        self.lua.bytes(1)
     }
 
     /// What messages call the type of an argument.
@@ -149,40 +147,38 @@ impl Call {
     /// Makes this a call that writes: refused while the function given to
     /// `update` runs; after a panic in it the database takes no more writes.
     #[inline]
-    pub(super) fn writing(mut self) -> Self {
+    pub(super) fn writing(&mut self) {
         self.writes = true;
         if self.context.updating.get() {
             self.refuse("the function given to update may read, not write");
         }
-        self
     }
 
     /// Appends the value at `index` to the buffer.
     #[inline]
-    pub(super) fn encode(mut self, index: c_int) -> Self {
+    pub(super) fn encode(&mut self, index: c_int) {
         let context = self.context;
         let limit = match self.part().handle(context) {
             Ok(handle) => handle.database.value_limit(),
             Err(error) => self.fail(error),
         };
-        self.encode_with(index, Limits::of_value(limit))
+        self.encode_with(index, Limits::of_value(limit));
     }
 
     #[inline]
-    pub(super) fn encode_with(mut self, index: c_int, limits: Limits) -> Self {
+    pub(super) fn encode_with(&mut self, index: c_int, limits: Limits) {
         let encoded = encode::encode(self.lua, self.context, index, self.buffer.bytes(), limits);
-        match encoded {
-            Ok(()) => self,
-            Err(_) => self.raise(),
+        if encoded.is_err() {
+            self.raise();
         }
     }
 
     /// Runs `work` on the part's key-value store; a failure ends the call.
     #[inline]
     pub(super) fn work<R: Copy>(
-        mut self,
+        &mut self,
         work: impl FnOnce(&Kv, &mut Vec<u8>) -> Result<R, Error>,
-    ) -> (Self, R) {
+    ) -> R {
         let out = self.buffer;
         let (lua, context, writes) = (self.lua, self.context, self.writes);
         let result = self.part().open(lua, context).and_then(|kv| {
@@ -194,7 +190,7 @@ impl Call {
             })
         });
         match result {
-            Ok(result) => (self, result),
+            Ok(result) => result,
             Err(error) => self.fail(error),
         }
     }
@@ -210,15 +206,15 @@ impl Call {
         self.part().handle(context).map(|handle| handle.big_int).unwrap_or_default()
     }
 
-    /// Pushes a value read by [`fetch`].
+    /// Pushes a value that was read.
     #[inline]
-    pub(super) fn push_fetched(self, fetched: Fetched) -> Self {
-        self.push_fetched_behind(fetched, 0)
+    pub(super) fn push_fetched(&mut self, fetched: Fetched) {
+        self.push_fetched_behind(fetched, 0);
     }
 
     /// As [`Call::push_fetched`], with its bytes from `start` on.
     #[inline]
-    pub(super) fn push_fetched_behind(mut self, fetched: Fetched, start: usize) -> Self {
+    pub(super) fn push_fetched_behind(&mut self, fetched: Fetched, start: usize) {
         let lua = self.lua;
         let pushed = match fetched {
             Fetched::Nil => {
@@ -246,14 +242,13 @@ impl Call {
                 decode::push(lua, self.context, &self.buffer.read()[start..], big_int)
             }
         };
-        match pushed {
-            Ok(()) => self,
-            Err(unpushable) => self.fail_unpushable(unpushable),
+        if let Err(unpushable) = pushed {
+            self.fail_unpushable(unpushable);
         }
     }
 
     #[cold]
-    fn fail_unpushable(self, unpushable: Unpushable) -> ! {
+    fn fail_unpushable(&mut self, unpushable: Unpushable) -> ! {
         if self.lua.is_string(1) {
             let key = self.lua.bytes(1);
             self.refuse(format_args!("key \"{}\": {unpushable}", key.escape_ascii()))
@@ -269,10 +264,10 @@ impl Call {
     }
 
     /// The ttl in milliseconds from the table of options at `index`.
-    pub(super) fn ttl(self, index: c_int) -> (Self, Option<i64>) {
+    pub(super) fn ttl(&mut self, index: c_int) -> Option<i64> {
         let lua = self.lua;
         if lua.is_none_or_nil(index) {
-            return (self, None);
+            return None;
         }
         if lua.type_of(index) != TYPE_TABLE {
             let got = self.argument_type(index);
@@ -297,8 +292,8 @@ impl Call {
             lua.set_top(top + 1);
         }
         match ttl.map(ttl_milliseconds) {
-            None => (self, None),
-            Some(Some(milliseconds)) => (self, Some(milliseconds)),
+            None => None,
+            Some(Some(milliseconds)) => Some(milliseconds),
             Some(None) => self.refuse("ttl must be a positive number of seconds"),
         }
     }
@@ -311,21 +306,33 @@ fn ttl_milliseconds(seconds: f64) -> Option<i64> {
     (seconds > 0.0 && seconds <= LONGEST).then(|| (seconds * 1000.0).ceil() as i64)
 }
 
-/// Reads a value to be pushed: appends its bytes to `out`, under the store's
-/// lock, unless it is a scalar.
-#[inline]
-pub(super) fn fetch(value: &Value, out: &mut Vec<u8>) -> (Fetched, i64) {
-    let fetched = match value.view().token() {
-        Token::Nil => Fetched::Nil,
-        Token::Bool(bool) => Fetched::Bool(bool),
-        Token::Int(integer) => Fetched::Int(integer),
-        Token::Float(float) => Fetched::Float(float),
-        Token::String(_) | Token::Array(_) | Token::Map(_) => {
-            out.extend_from_slice(value.as_bytes());
-            Fetched::Buffered
-        }
-    };
-    (fetched, value.timestamp())
+/// What a read found: set where it is read, since it is on the way of every
+/// get.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    pub(super) fetched: Fetched,
+    pub(super) timestamp: i64,
+}
+
+impl Found {
+    pub(super) const NOTHING: Self = Self { fetched: Fetched::Nil, timestamp: 0 };
+
+    /// Takes a value to be pushed: appends its bytes to `out`, under the
+    /// store's lock, unless it is a scalar.
+    #[inline]
+    pub(super) fn set(&mut self, value: &Value, out: &mut Vec<u8>) {
+        self.timestamp = value.timestamp();
+        self.fetched = match value.view().token() {
+            Token::Nil => Fetched::Nil,
+            Token::Bool(bool) => Fetched::Bool(bool),
+            Token::Int(integer) => Fetched::Int(integer),
+            Token::Float(float) => Fetched::Float(float),
+            Token::String(_) | Token::Array(_) | Token::Map(_) => {
+                out.extend_from_slice(value.as_bytes());
+                Fetched::Buffered
+            }
+        };
+    }
 }
 
 /// Puts the position and what `write` writes before the message in `out`.

@@ -7,51 +7,60 @@
 use std::ffi::c_int;
 
 use crate::error::Error;
-use crate::kv::{Batch, Kv};
+use crate::kv::Batch;
 use crate::value::{MAX_DEPTH, Number, Token, View, put_array_header, put_string};
 
-use super::call::{Call, Fetched, fetch};
+use super::call::{Call, Fetched, Found};
 use super::encode::Limits;
 use super::state::{Lua, TYPE_NUMBER, TYPE_TABLE};
 
 /// `get(key)`: value and timestamp, or nil and nil.
 pub(super) fn get(lua: Lua) -> c_int {
-    let (call, key) = Call::begin(lua, "get", 1).key();
-    let (call, found) = call.work(|kv, out| Ok(kv.read(key, |value| fetch(value, out))?));
-    let Some((fetched, timestamp)) = found else {
+    let mut call = Call::begin(lua, "get", 1);
+    let key = call.key();
+    let mut found = Found::NOTHING;
+    let is_there = call.work(|kv, out| Ok(kv.read(key, |value| found.set(value, out))?.is_some()));
+    if is_there {
+        call.push_fetched(found.fetched);
+        lua.push_integer(found.timestamp);
+    } else {
         lua.push_nil();
         lua.push_nil();
-        return call.end(2);
-    };
-    let call = call.push_fetched(fetched);
-    lua.push_integer(timestamp);
+    }
     call.end(2)
 }
 
 /// `put(key, value [, {ttl =}])`.
 pub(super) fn put(lua: Lua) -> c_int {
-    let (call, key) = Call::begin(lua, "put", 3).writing().key();
+    let mut call = Call::begin(lua, "put", 3);
+    call.writing();
+    let key = call.key();
     if !call.has_argument(2) {
         call.refuse("the value is missing; to store nil, pass it");
     }
-    let (call, ttl) = call.ttl(3);
-    let (call, ()) = call.encode(2).work(|kv, value| Ok(kv.put(key, value, ttl)?));
+    let ttl = call.ttl(3);
+    call.encode(2);
+    call.work(|kv, value| Ok(kv.put(key, value, ttl)?));
     call.end(0)
 }
 
 /// `delete(key)`.
 pub(super) fn delete(lua: Lua) -> c_int {
-    let (call, key) = Call::begin(lua, "delete", 1).writing().key();
-    let (call, ()) = call.work(|kv, _| Ok(kv.delete(key)?));
+    let mut call = Call::begin(lua, "delete", 1);
+    call.writing();
+    let key = call.key();
+    call.work(|kv, _| Ok(kv.delete(key)?));
     call.end(0)
 }
 
 /// `incr(key [, by])`: the new value.
 pub(super) fn incr(lua: Lua) -> c_int {
-    let (mut call, key) = Call::begin(lua, "incr", 2).writing().key();
+    let mut call = Call::begin(lua, "incr", 2);
+    call.writing();
+    let key = call.key();
     let mut by = Number::Int(1);
     if !lua.is_none_or_nil(2) {
-        call = call.encode(2);
+        call.encode(2);
         match View::new(call.buffer.read()).token().number() {
             Some(number) => by = number,
             None => {
@@ -60,26 +69,29 @@ pub(super) fn incr(lua: Lua) -> c_int {
             }
         }
     }
-    let (call, number) = call.work(|kv, _| Ok(kv.incr(key, by)?));
-    call.push_fetched(match number {
+    let fetched = match call.work(|kv, _| Ok(kv.incr(key, by)?)) {
         Number::Int(integer) => Fetched::Int(integer),
         Number::Float(float) => Fetched::Float(float),
-    })
-    .end(1)
+    };
+    call.push_fetched(fetched);
+    call.end(1)
 }
 
 /// `cas(key, expected, value)`: whether it was stored.
 pub(super) fn cas(lua: Lua) -> c_int {
-    let (mut call, key) = Call::begin(lua, "cas", 3).writing().key();
+    let mut call = Call::begin(lua, "cas", 3);
+    call.writing();
+    let key = call.key();
     if !call.has_argument(3) {
         call.refuse("the value is missing; to store nil, pass it");
     }
     let mut split = None;
     if !lua.is_none_or_nil(2) {
-        call = call.encode(2);
+        call.encode(2);
         split = Some(call.buffer.read().len());
     }
-    let (call, stored) = call.encode(3).work(|kv, bytes| {
+    call.encode(3);
+    let stored = call.work(|kv, bytes| {
         let (expected, value) = bytes.split_at(split.unwrap_or(0));
         Ok(kv.cas(key, split.map(|_| expected), value)?)
     });
@@ -89,18 +101,18 @@ pub(super) fn cas(lua: Lua) -> c_int {
 
 /// `put_all({key = value, ...} [, {ttl =}])`.
 pub(super) fn put_all(lua: Lua) -> c_int {
-    let call = Call::begin(lua, "put_all", 2).writing();
+    let mut call = Call::begin(lua, "put_all", 2);
+    call.writing();
     if lua.type_of(1) != TYPE_TABLE {
         let got = call.argument_type(1);
         call.refuse(format_args!("the values must be a table of keys, got {got}"));
     }
-    let (call, ttl) = call.ttl(2);
+    let ttl = call.ttl(2);
     // The table around the values is no value: it counts neither as a level
-    // nor for the size limit, which the commit checks for each value.
+    // nor for the size limit, which the batch checks for each value.
     let limits = Limits { root: "values", size: u32::MAX as usize, depth: MAX_DEPTH + 1 };
-    let (call, ()) = call
-        .encode_with(1, limits)
-        .work(|kv, bytes| Ok(kv.commit(&batch_of(bytes, ttl, kv.value_limit())?)?));
+    call.encode_with(1, limits);
+    call.work(|kv, bytes| Ok(kv.commit(&batch_of(bytes, ttl, kv.value_limit())?)?));
     call.end(0)
 }
 
@@ -128,8 +140,9 @@ fn batch_of(bytes: &[u8], ttl: Option<i64>, value_limit: usize) -> Result<Batch,
 
 /// `keys([prefix])`: a sorted array.
 pub(super) fn keys(lua: Lua) -> c_int {
-    let (call, prefix) = Call::begin(lua, "keys", 1).prefix();
-    let (call, ()) = call.work(|kv, out| {
+    let mut call = Call::begin(lua, "keys", 1);
+    let prefix = call.prefix();
+    call.work(|kv, out| {
         let keys = kv.keys(prefix)?;
         put_array_header(out, keys.len().try_into().unwrap_or(u32::MAX));
         for key in &keys {
@@ -137,51 +150,54 @@ pub(super) fn keys(lua: Lua) -> c_int {
         }
         Ok(())
     });
-    call.push_fetched(Fetched::Buffered).end(1)
+    call.push_fetched(Fetched::Buffered);
+    call.end(1)
 }
 
 /// `count([prefix])`.
 pub(super) fn count(lua: Lua) -> c_int {
-    counted(Call::begin(lua, "count", 1), |kv, prefix| Ok(kv.count(prefix)?))
+    let mut call = Call::begin(lua, "count", 1);
+    let prefix = call.prefix();
+    let count = call.work(|kv, _| Ok(kv.count(prefix)?));
+    push_count(call, count)
 }
 
 /// `delete_prefix(prefix)`: how many were deleted.
 pub(super) fn delete_prefix(lua: Lua) -> c_int {
-    let call = Call::begin(lua, "delete_prefix", 1).writing();
+    let mut call = Call::begin(lua, "delete_prefix", 1);
+    call.writing();
     if !lua.is_string(1) {
         // Not optional: without it everything would go.
         let got = call.argument_type(1);
         call.refuse(format_args!("prefix must be a string, got {got}"));
     }
-    counted(call, |kv, prefix| Ok(kv.delete_prefix(prefix)?))
+    let prefix = call.prefix();
+    let count = call.work(|kv, _| Ok(kv.delete_prefix(prefix)?));
+    push_count(call, count)
 }
 
-fn counted(call: Call, work: impl FnOnce(&Kv, &[u8]) -> Result<u64, Error>) -> c_int {
-    let (call, prefix) = call.prefix();
-    let (call, count) = call.work(|kv, _| work(kv, prefix));
+/// `purge(seconds)`: how many were deleted.
+pub(super) fn purge(lua: Lua) -> c_int {
+    let mut call = Call::begin(lua, "purge", 1);
+    call.writing();
+    if lua.type_of(1) != TYPE_NUMBER {
+        let got = call.argument_type(1);
+        call.refuse(format_args!("the age must be a number of seconds, got {got}"));
+    }
+    let seconds = lua.number(1);
+    let count = call.work(|kv, _| Ok(kv.purge(seconds)?));
     push_count(call, count)
+}
+
+/// `flush()`.
+pub(super) fn flush(lua: Lua) -> c_int {
+    let mut call = Call::begin(lua, "flush", 0);
+    call.work(|kv, _| Ok(kv.flush()?));
+    call.end(0)
 }
 
 fn push_count(call: Call, count: u64) -> c_int {
     // Memory ends long before 2^53 keys.
     call.lua.push_integer(count as i64);
     call.end(1)
-}
-
-/// `purge(seconds)`: how many were deleted.
-pub(super) fn purge(lua: Lua) -> c_int {
-    let call = Call::begin(lua, "purge", 1).writing();
-    if lua.type_of(1) != TYPE_NUMBER {
-        let got = call.argument_type(1);
-        call.refuse(format_args!("the age must be a number of seconds, got {got}"));
-    }
-    let seconds = lua.number(1);
-    let (call, count) = call.work(|kv, _| Ok(kv.purge(seconds)?));
-    push_count(call, count)
-}
-
-/// `flush()`.
-pub(super) fn flush(lua: Lua) -> c_int {
-    let (call, ()) = Call::begin(lua, "flush", 0).work(|kv, _| Ok(kv.flush()?));
-    call.end(0)
 }

@@ -7,7 +7,7 @@ use crate::error::{Code, Error};
 use crate::kv::Kv;
 use crate::value::Value;
 
-use super::call::{Call, Fetched, fetch};
+use super::call::{Call, Fetched, Found};
 use super::guard::{discard, guard};
 use super::part::closed;
 use super::state::{Lua, TYPE_FUNCTION};
@@ -30,7 +30,9 @@ impl Held for Update {
 
 /// `update(key, fn)`: the stored value.
 pub(super) fn update(lua: Lua) -> c_int {
-    let (mut call, key) = Call::begin(lua, "update", 2).writing().key();
+    let mut call = Call::begin(lua, "update", 2);
+    call.writing();
+    let key = call.key();
     if lua.type_of(2) != TYPE_FUNCTION {
         let got = call.argument_type(2);
         call.refuse(format_args!("a function is needed, got {got}"));
@@ -42,17 +44,18 @@ pub(super) fn update(lua: Lua) -> c_int {
     }
     let base = lua.top();
     for _ in 0..ROUNDS {
-        call = run(call, held, key);
+        run(&mut call, held, key);
         // The new value is on top of the stack; nil deletes.
         let deletes = lua.is_none_or_nil(base + 1);
         if !deletes {
-            call = call.encode(base + 1);
+            call.encode(base + 1);
         }
         match store(&mut call, held, key, deletes) {
             Ok(true) => {
                 discard(held.take());
                 let stored = if deletes { Fetched::Nil } else { Fetched::Buffered };
-                return call.push_fetched(stored).end(1);
+                call.push_fetched(stored);
+                return call.end(1);
             }
             Ok(false) => lua.set_top(base),
             Err(error) => call.fail(error),
@@ -66,25 +69,25 @@ pub(super) fn update(lua: Lua) -> c_int {
 
 /// Reads the value and calls the function with it; leaves its result on the
 /// stack and the buffer empty.
-fn run(mut call: Call, held: &mut Option<Update>, key: &[u8]) -> Call {
+fn run(call: &mut Call, held: &mut Option<Update>, key: &[u8]) {
     let lua = call.lua;
     let base = lua.top();
     lua.push_value(2);
-    let found = {
-        let mut buffer = call.buffer;
-        buffer.bytes().clear();
-        guard(|| {
-            let Some(update) = held else { return Err(closed()) };
-            update.seen = update.kv.get(key)?;
-            Ok(update.seen.as_ref().map(|value| fetch(value, buffer.bytes())))
-        })
-    };
-    match found {
-        Ok(Some((fetched, timestamp))) => {
-            call = call.push_fetched(fetched);
-            lua.push_integer(timestamp);
+    let mut buffer = call.buffer;
+    buffer.bytes().clear();
+    let mut found = Found::NOTHING;
+    let read = guard(|| {
+        let Some(update) = held else { return Err(closed()) };
+        update.seen = update.kv.get(key)?;
+        let seen = update.seen.as_ref();
+        Ok(seen.map(|value| found.set(value, buffer.bytes())).is_some())
+    });
+    match read {
+        Ok(true) => {
+            call.push_fetched(found.fetched);
+            lua.push_integer(found.timestamp);
         }
-        Ok(None) => {
+        Ok(false) => {
             lua.push_nil();
             lua.push_nil();
         }
@@ -103,7 +106,6 @@ fn run(mut call: Call, held: &mut Option<Update>, key: &[u8]) -> Call {
     }
     debug_assert_eq!(lua.top(), base + 1);
     call.buffer.bytes().clear();
-    call
 }
 
 fn store(call: &mut Call, held: &Option<Update>, key: &[u8], deletes: bool) -> Result<bool, Error> {

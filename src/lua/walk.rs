@@ -5,7 +5,7 @@ use std::ffi::c_int;
 
 use crate::kv;
 
-use super::call::{Call, fetch};
+use super::call::{Call, Found};
 use super::context::{self, Place};
 use super::guard::guard;
 use super::part::closed;
@@ -25,7 +25,8 @@ const WALK_UPVALUE: c_int = 4;
 
 /// `pairs([prefix])`: an iterator of key, value, timestamp.
 pub(super) fn pairs(lua: Lua) -> c_int {
-    let (mut call, prefix) = Call::begin(lua, "pairs", 1).prefix();
+    let mut call = Call::begin(lua, "pairs", 1);
+    let prefix = call.prefix();
     // The upvalues of `step`: those of any function of a part, and the walk.
     context::push_place(lua, Place::Context);
     lua.push_value(lua.upvalue(2));
@@ -41,24 +42,25 @@ pub(super) fn pairs(lua: Lua) -> c_int {
 
 /// The iterator: the next pair that is still there.
 fn step(lua: Lua) -> c_int {
-    let call = Call::begin(lua, "pairs", 0);
+    let mut call = Call::begin(lua, "pairs", 0);
     let Some(Walk(walk)) = userdata::upvalue::<Walk>(lua, WALK_UPVALUE) else {
         call.fail(closed())
     };
     // The key goes into the buffer before the value: a finalizer that runs
     // while they are pushed may take the walk further.
     let mut buffer = call.buffer;
-    let found = guard(|| {
+    let mut found = Found::NOTHING;
+    let next = guard(|| {
         let Some((key, value)) = walk.next().transpose()? else { return Ok(None) };
         buffer.bytes().extend_from_slice(&key);
-        let (fetched, timestamp) = fetch(&value, buffer.bytes());
-        Ok(Some((key.len(), fetched, timestamp)))
+        found.set(&value, buffer.bytes());
+        Ok(Some(key.len()))
     });
-    match found {
-        Ok(Some((key_len, fetched, timestamp))) => {
-            lua.push_bytes(&call.buffer.read()[..key_len]);
-            let call = call.push_fetched_behind(fetched, key_len);
-            lua.push_integer(timestamp);
+    match next {
+        Ok(Some(key_len)) => {
+            lua.push_bytes(&buffer.read()[..key_len]);
+            call.push_fetched_behind(found.fetched, key_len);
+            lua.push_integer(found.timestamp);
             call.end(3)
         }
         Ok(None) => {
