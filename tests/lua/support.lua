@@ -85,6 +85,21 @@ function t.start(test_directory)
     end
 end
 
+-- Lengths around the borders of the encoding. Under collector pressure, where
+-- 5.2 and 5.3 look at everything alive with every allocation, the small ones.
+function t.border_lengths(small)
+    if os.getenv("ACERVO_TEST_GC") ~= "1" then
+        small[#small + 1] = 65535
+        small[#small + 1] = 65536
+    end
+    return small
+end
+
+-- How often something is repeated that makes garbage.
+function t.many(count)
+    return os.getenv("ACERVO_TEST_GC") == "1" and math.ceil(count / 100) or count
+end
+
 -- Loads a test file and gives the list of its tests.
 function t.load(file)
     current_file, current_tests = file, {}
