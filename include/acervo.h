@@ -642,6 +642,16 @@ int32_t acervo_kv_cas(acervo_kv *kv,
                       bool *out_stored,
                       acervo_error **err);
 
+// Deletes the key if its value equals `expected`. `out_deleted` may be NULL.
+//
+// Threads: any.
+int32_t acervo_kv_cas_delete(acervo_kv *kv,
+                             const char *key,
+                             size_t key_len,
+                             const acervo_value *expected,
+                             bool *out_deleted,
+                             acervo_error **err);
+
 // The keys that start with `prefix` (NULL with length 0: all), sorted by
 // their bytes, as an array of strings. `out_array` is owned: free with
 // acervo_value_free.

@@ -1030,11 +1030,23 @@ public:
         return out;
     }
 
+    /// Deletes the key if it holds `expected`, atomically; tells whether it did.
+    result<bool> cas_delete(std::string_view key, const value &expected)
+    {
+        bool out = false;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_kv_cas_delete(
+            raw_.get(), detail::data_of(key), key.size(), expected.c_handle(), &out, &err);
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return out;
+    }
+
     /// Reads, changes and writes a key without losing what others write:
     /// `change(current)` gets a `const std::optional<stored> &` and returns the
-    /// new value, or std::nullopt to leave the key as it is. It runs without a
-    /// lock and may run again, so it has no side effects. Gives what was
-    /// stored, or nothing if the key was left. CONFLICT after 64 rounds.
+    /// new value, or std::nullopt to delete the key. It runs without a lock and
+    /// may run again, so it has no side effects. Gives what was stored, or
+    /// nothing if the key was deleted. CONFLICT after 64 rounds.
     template <class Change>
     result<std::optional<value>> update(std::string_view key, Change &&change)
     {
@@ -1044,12 +1056,13 @@ public:
             if (!current)
                 return std::move(current).error();
             std::optional<value> wanted = change(std::as_const(*current));
-            if (!wanted.has_value())
-                return wanted;
             std::optional<value> expected;
             if (current->has_value())
                 expected = (*current)->held;
-            result<bool> swapped = cas(key, expected, *wanted);
+            if (!wanted.has_value() && !expected.has_value())
+                return wanted;
+            result<bool> swapped =
+                wanted.has_value() ? cas(key, expected, *wanted) : cas_delete(key, *expected);
             if (!swapped)
                 return std::move(swapped).error();
             if (*swapped)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use crate::platform::sync::{Condvar, Mutex};
 
 use super::OpenError;
 use super::options::Options;
@@ -120,7 +120,10 @@ pub(super) fn flush_all_at_exit() {
     }
     let deadline = Instant::now() + AT_EXIT;
     let mut left = done.0.lock();
-    while *left > 0 && !done.1.wait_until(&mut left, deadline).timed_out() {}
+    let mut is_late = false;
+    while *left > 0 && !is_late {
+        (left, is_late) = done.1.wait_until(left, deadline);
+    }
 }
 
 impl Instance {
@@ -156,7 +159,7 @@ impl Instance {
                     *state = State::Open { handles: handles + 1 };
                     return true;
                 }
-                State::Closing => self.closed.wait(&mut state),
+                State::Closing => state = self.closed.wait(state),
                 State::Closed => return false,
             }
         }

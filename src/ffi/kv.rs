@@ -385,6 +385,30 @@ pub unsafe extern "C" fn acervo_kv_cas(
     }
 }
 
+/// Deletes the key if its value equals `expected`. `out_deleted` may be NULL.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_kv_cas_delete(
+    kv: *mut acervo_kv,
+    key: *const c_char,
+    key_len: usize,
+    expected: *const acervo_value,
+    out_deleted: *mut bool,
+    err: *mut *mut acervo_error,
+) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe {
+        let out_deleted = Out::reset(out_deleted, false, "out_deleted");
+        write("acervo_kv_cas_delete", kv, err, |kv| {
+            let key = raw::text(key, key_len, "key")?;
+            let expected = acervo_value::get(expected, "expected")?;
+            out_deleted.set(kv.cas_delete(key, expected.as_bytes())?);
+            Ok(())
+        })
+    }
+}
+
 /// The keys that start with `prefix` (NULL with length 0: all), sorted by
 /// their bytes, as an array of strings. `out_array` is owned: free with
 /// acervo_value_free.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use crate::platform::sync::{Condvar, Mutex};
 
 use super::engine::Engine;
 use super::stats::LogLevel;
@@ -99,14 +99,15 @@ impl Background {
         while !state.stopping && !state.woken {
             let due = self.next_expiry.load(Ordering::Acquire);
             if due == NEVER {
-                self.changed.wait(&mut state);
+                state = self.changed.wait(state);
                 continue;
             }
             let wait = due.saturating_sub(clock::now_millis()).clamp(0, 60_000);
             if wait == 0 {
                 break;
             }
-            self.changed.wait_for(&mut state, Duration::from_millis(wait as u64));
+            let deadline = Instant::now() + Duration::from_millis(wait as u64);
+            (state, _) = self.changed.wait_until(state, deadline);
         }
         state.woken = false;
         !state.stopping
@@ -116,10 +117,9 @@ impl Background {
     fn linger(&self, interval: Duration) -> bool {
         let deadline = Instant::now() + interval;
         let mut state = self.state.lock();
-        while !state.stopping {
-            if self.changed.wait_until(&mut state, deadline).timed_out() {
-                break;
-            }
+        let mut is_over = false;
+        while !state.stopping && !is_over {
+            (state, is_over) = self.changed.wait_until(state, deadline);
         }
         !state.stopping
     }

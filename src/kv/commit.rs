@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use crate::platform::sync::{Condvar, Mutex};
 
 use super::KvError;
 use super::edit::{Edit, Outcome};
@@ -97,8 +97,9 @@ impl Committer {
         let mut queue = self.queue.lock();
         if queue.len() < expected {
             let deadline = Instant::now() + GATHER;
-            while queue.len() < expected && !self.grown.wait_until(&mut queue, deadline).timed_out()
-            {
+            let mut is_late = false;
+            while queue.len() < expected && !is_late {
+                (queue, is_late) = self.grown.wait_until(queue, deadline);
             }
         }
         queue.drain(..).collect()

@@ -18,8 +18,8 @@ pub(super) enum Edit {
     /// Adds to a number; missing counts as 0. `ints_only` refuses a stored
     /// float, for callers that can only be given an int.
     Incr { by: Number, ints_only: bool },
-    /// Stores `new` if the current value equals `expected`.
-    Cas { expected: Option<Box<[u8]>>, new: Box<[u8]> },
+    /// Stores `new`, or deletes, if the current value equals `expected`.
+    Cas { expected: Option<Box<[u8]>>, new: Option<Box<[u8]>> },
     /// Stores `new`, or deletes, if nothing was written since `seen` was read.
     Replace { seen: Option<Value>, new: Option<Box<[u8]>> },
 }
@@ -114,6 +114,11 @@ impl Edit {
             let expires_at = current.map_or(0, |cell| cell.stamp().expires_at);
             cell(key, value, Stamp { timestamp: clock::now_seconds(), expires_at })
         };
+        let on_condition = |holds: bool, new: Option<Box<[u8]>>| match (holds, new) {
+            (false, _) => Change::Keep,
+            (true, Some(new)) => Change::Set(renewed(&new)),
+            (true, None) => Change::Remove,
+        };
         Ok(match self {
             Self::Put(cell) => (Change::Set(cell), Outcome::Done),
             Self::Delete => (Change::Remove, Outcome::Stored(current.is_some())),
@@ -141,8 +146,7 @@ impl Edit {
                     (Some(expected), Some(current)) => equal(expected, current.as_bytes()),
                     _ => false,
                 };
-                let change = if holds { Change::Set(renewed(&new)) } else { Change::Keep };
-                (change, Outcome::Stored(holds))
+                (on_condition(holds, new), Outcome::Stored(holds))
             }
             Self::Replace { seen, new } => {
                 let holds = match (&seen, current) {
@@ -154,12 +158,7 @@ impl Edit {
                     }
                     _ => false,
                 };
-                let change = match (holds, new) {
-                    (false, _) => Change::Keep,
-                    (true, Some(new)) => Change::Set(renewed(&new)),
-                    (true, None) => Change::Remove,
-                };
-                (change, Outcome::Stored(holds))
+                (on_condition(holds, new), Outcome::Stored(holds))
             }
         })
     }

@@ -30,7 +30,7 @@ impl Engine {
     /// Whether registry writes are on their way to the file, or should be.
     pub(crate) fn has_unwritten(&self) -> bool {
         self.registry_is_written_behind()
-            && (self.flushing.is_locked() || self.spaces.registry.usage().dirty > 0)
+            && (self.flushing.try_lock().is_none() || self.spaces.registry.usage().dirty > 0)
     }
 
     /// Returns when every registry write before it is in the file. A failure

@@ -7,8 +7,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::platform::sync::Mutex;
 use hashbrown::HashSet;
-use parking_lot::Mutex;
 
 use super::engine::Engine;
 use super::table::is_tombstone;

@@ -218,7 +218,17 @@ impl Kv {
     /// Those of [`Kv::put`].
     pub fn cas(&self, key: &[u8], expected: Option<&[u8]>, value: &[u8]) -> Result<bool, KvError> {
         check_size(value, self.value_limit())?;
-        let edit = Edit::Cas { expected: expected.map(Into::into), new: value.into() };
+        let edit = Edit::Cas { expected: expected.map(Into::into), new: Some(value.into()) };
+        Ok(matches!(self.write(key, edit)?, Outcome::Stored(true)))
+    }
+
+    /// Deletes `key` if its value equals `expected`. Tells whether it did.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Kv::delete`].
+    pub fn cas_delete(&self, key: &[u8], expected: &[u8]) -> Result<bool, KvError> {
+        let edit = Edit::Cas { expected: Some(expected.into()), new: None };
         Ok(matches!(self.write(key, edit)?, Outcome::Stored(true)))
     }
 

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
+use crate::platform::sync::RwLock;
 use hashbrown::HashMap;
-use parking_lot::RwLock;
 
 use super::key;
 use super::table::{Table, Usage};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use parking_lot::RwLock;
+use crate::platform::sync::RwLock;
 
 use super::engine::Engine;
 

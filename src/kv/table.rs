@@ -6,10 +6,10 @@
 use std::hash::BuildHasher;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::platform::sync::RwLock;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use parking_lot::RwLock;
 
 use super::KvError;
 use super::edit::{self, Change, Edit, Outcome};

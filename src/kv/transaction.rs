@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::platform::sync::MutexGuard;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use parking_lot::MutexGuard;
 use std::hash::BuildHasher;
 
 use super::KvError;
@@ -189,28 +189,21 @@ impl Engine {
         key: &[u8],
         edit: Edit,
     ) -> Result<Outcome, KvError> {
-        let (change, outcome) = match overlay.place(namespace, key) {
-            Some(place) => {
-                let cell = &overlay.pending[place].cell;
-                edit.decide(key, (!is_tombstone(cell)).then_some(cell))?
-            }
-            None => {
-                let stored = namespace.table.read(key, Value::clone);
-                edit.decide(key, stored.as_ref())?
-            }
+        let current = match overlay.place(namespace, key) {
+            Some(place) => Some(overlay.pending[place].cell.clone()),
+            None => namespace.table.read(key, Value::clone),
         };
+        let current = current.filter(|cell| !is_tombstone(cell));
+        let (change, outcome) = edit.decide(key, current.as_ref())?;
         match change {
             Change::Keep => {}
             Change::Set(cell) => {
                 self.check_memory(overlay.grown + cost(&cell))?;
                 overlay.push(namespace, cell);
             }
-            Change::Remove => {
-                // A key that is not there needs no row that says so.
-                if matches!(outcome, Outcome::Stored(true)) {
-                    overlay.push(namespace, edit::tombstone(key));
-                }
-            }
+            // A key that is not there needs no row that says so.
+            Change::Remove if current.is_none() => {}
+            Change::Remove => overlay.push(namespace, edit::tombstone(key)),
         }
         Ok(outcome)
     }

@@ -7,7 +7,7 @@
 use std::ffi::c_int;
 use std::sync::OnceLock;
 
-use parking_lot::Mutex;
+use crate::platform::sync::Mutex;
 
 use super::api::{Api, CFunction, State};
 use super::state::Lua;

@@ -10,6 +10,7 @@ pub(crate) mod fork;
 pub(crate) mod shared_counter;
 pub(crate) mod signals;
 pub(crate) mod sqlite;
+pub(crate) mod sync;
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 compile_error!(

@@ -126,7 +126,10 @@ fn from_open(error: &rusqlite::Error, path: &Path) -> StorageError {
         Ok(metadata) if metadata.is_dir() => {
             StorageError::Damaged { path: path.to_owned(), found: "it is a directory".to_owned() }
         }
-        Ok(_) => StorageError::from_sqlite(error, None, path),
+        Ok(_) => match file::check_access(path) {
+            Err(io_error) => StorageError::from_io(&io_error, path),
+            Ok(()) => StorageError::from_sqlite(error, None, path),
+        },
     }
 }
 

@@ -124,11 +124,16 @@ void update_changes_what_is_there()
     };
     CHECK(must(registry.update("n", add_one)) == value(1));
     CHECK(must(registry.update("n", add_one)) == value(2));
-    const auto leave = [](const std::optional<stored> &) -> std::optional<value> {
+    const auto remove = [](const std::optional<stored> &) -> std::optional<value> {
         return std::nullopt;
     };
-    CHECK(!must(registry.update("n", leave)).has_value());
-    CHECK(must(registry.get_or("n", 0)) == 2);
+    CHECK(!must(registry.update("n", remove)).has_value());
+    CHECK(!must(registry.get("n")).has_value());
+    CHECK(!must(registry.update("n", remove)).has_value());
+    CHECK(must(registry.cas("n", std::nullopt, 5)));
+    CHECK(!must(registry.cas_delete("n", 4)));
+    CHECK(must(registry.cas_delete("n", 5)));
+    CHECK(!must(registry.get("n")).has_value());
 }
 
 void update_gives_up_when_others_keep_writing()

@@ -412,3 +412,19 @@ fn a_read_only_handle_reads_and_writes_nothing() {
     let error = Database::open(scratch.path(), &Options::default()).err().unwrap();
     assert!(error.message.contains("read_only"), "{}", error.message);
 }
+
+#[test]
+fn a_deletion_can_be_conditional() {
+    let db = Scratch::new().open();
+    for (name, kv) in all_three(&db) {
+        assert!(!kv.cas_delete(b"k", int(1).as_bytes()).unwrap(), "{name}");
+        put(&kv, "k", &int(1));
+        assert!(!kv.cas_delete(b"k", int(2).as_bytes()).unwrap(), "{name}");
+        let seen = get(&kv, "k");
+        assert!(kv.replace(b"k", seen.as_ref(), Some(int(2).as_bytes())).unwrap());
+        assert!(!kv.replace(b"k", seen.as_ref(), None).unwrap(), "it was written since");
+        assert!(kv.cas_delete(b"k", int(2).as_bytes()).unwrap(), "{name}");
+        assert!(get(&kv, "k").is_none(), "{name}");
+        assert!(kv.replace(b"k", None, None).unwrap(), "still missing");
+    }
+}
