@@ -7,8 +7,8 @@ use std::ffi::{c_int, c_void};
 use std::fmt::Write as _;
 
 use crate::value::{
-    MAX_DEPTH, View, begin_map, end_map, put_array_header, put_bool, put_float, put_int,
-    put_map_header, put_nil, put_string,
+    MAX_DEPTH, View, begin_map, end_map, has_equal_keys, put_array_header, put_bool, put_float,
+    put_int, put_map_header, put_nil, put_string,
 };
 
 use super::cdata;
@@ -29,6 +29,8 @@ enum Refusal {
     Type(&'static str),
     /// A type that cannot be a key, by its name.
     Key(&'static str),
+    /// Two keys that are the same number, one of them a cdata.
+    EqualKeys,
     /// A table that contains itself.
     Cycle,
     TooDeep,
@@ -93,8 +95,9 @@ fn describe(refusal: Refusal, path: &str, limits: Limits) -> String {
     match refusal {
         Refusal::Type(what) => format!("{root}{path}: {what} cannot be stored"),
         Refusal::Key(what) => {
-            format!("{root}{path}: a {what} cannot be a key: use a string, number or boolean")
+            format!("{root}{path}: {what} cannot be a key: use a string, number or boolean")
         }
+        Refusal::EqualKeys => format!("{root}{path}: two keys are the same number"),
         Refusal::Cycle => format!("{root}{path}: the table contains itself"),
         Refusal::TooDeep => format!("{root}{path}: nested deeper than {MAX_DEPTH} levels"),
         Refusal::TooLarge => {
@@ -177,30 +180,31 @@ impl Encoder<'_> {
         }
     }
 
-    fn key(&mut self, index: c_int) -> Result<(), Refusal> {
+    /// Appends the key at `index`. Tells whether another key of the table may
+    /// be equal to it: Lua compares cdata by identity.
+    fn key(&mut self, index: c_int) -> Result<bool, Refusal> {
         match self.lua.type_of(index) {
-            TYPE_STRING => self.string(index),
-            TYPE_BOOLEAN => {
-                put_bool(self.out, self.lua.to_bool(index));
-                Ok(())
-            }
+            TYPE_STRING => self.string(index)?,
+            TYPE_BOOLEAN => put_bool(self.out, self.lua.to_bool(index)),
             // Lua has made float keys that equal an int that int, where it
             // tells them apart. Where it does not, the rule of the values
             // holds, so that what was written can be read there; but -0 and 0
             // are one key.
-            TYPE_NUMBER if self.lua.number(index) == 0.0 => {
-                put_int(self.out, 0);
-                Ok(())
-            }
-            TYPE_NUMBER => {
-                self.number(index);
-                Ok(())
-            }
+            TYPE_NUMBER if self.lua.number(index) == 0.0 => put_int(self.out, 0),
+            TYPE_NUMBER => self.number(index),
+            TYPE_CDATA => match cdata::integer(self.lua, self.context, index) {
+                Ok(integer) => {
+                    put_int(self.out, integer);
+                    return Ok(true);
+                }
+                Err(what) => return self.refuse(Refusal::Key(what)).map(|()| true),
+            },
             _ => {
-                let name = self.lua.type_name(index);
-                self.refuse(Refusal::Key(name))
+                let what = self.lua.type_name(index);
+                return self.refuse(Refusal::Key(what)).map(|()| false);
             }
         }
+        Ok(false)
     }
 
     fn table(
@@ -351,13 +355,17 @@ impl Encoder<'_> {
     ) -> Result<(), Refusal> {
         let lua = self.lua;
         let (key, value) = (top + 1, top + 2);
+        let mut may_be_equal = false;
         loop {
-            self.key(key)?;
+            may_be_equal |= self.key(key)?;
             self.value(value, value, Some(here)).inspect_err(|_| self.prepend_key(key))?;
             count += 1;
             lua.set_top(key);
             if !lua.next(table) {
                 end_map(self.out, start, count);
+                if may_be_equal && has_equal_keys(&self.out[start..]) {
+                    return self.refuse(Refusal::EqualKeys);
+                }
                 return self.check_size();
             }
         }

@@ -93,3 +93,13 @@ pub(super) fn duplicate<'a>(keys: &mut [&'a [u8]]) -> Option<&'a [u8]> {
         .find(|pair| compare_keys(pair[0], pair[1]) == Ordering::Equal)
         .map(|pair| pair[0])
 }
+
+/// Whether two keys of the map, as bytes whose keys were not compared yet, are
+/// equal.
+#[must_use]
+pub(crate) fn has_equal_keys(map: &[u8]) -> bool {
+    let mut view = View::new(map);
+    let Token::Map(len) = view.token() else { return false };
+    let mut keys: Vec<&[u8]> = pairs(&mut view, len).into_iter().map(|(key, _)| key).collect();
+    duplicate(&mut keys).is_some()
+}

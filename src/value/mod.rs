@@ -31,6 +31,7 @@ pub use encode::{
     put_map_header, put_nil, put_string,
 };
 pub use equal::equal;
+pub(crate) use equal::has_equal_keys;
 pub use error::ValueError;
 pub use number::Number;
 pub use view::{Token, Type, View};

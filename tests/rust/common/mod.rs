@@ -1,6 +1,8 @@
 //! What the Rust tests share.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod tree;
+
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
