@@ -140,7 +140,9 @@ impl From<StorageError> for Error {
                 Code::Unavailable
             }
             StorageError::NoPermission { .. } => Code::PermissionDenied,
-            StorageError::NoDirectory { .. } | StorageError::Newer { .. } => Code::Invalid,
+            StorageError::NoDirectory { .. }
+            | StorageError::NoFile { .. }
+            | StorageError::Newer { .. } => Code::Invalid,
             StorageError::Damaged { .. } | StorageError::OutOfMemory | StorageError::Other(_) => {
                 Code::Internal
             }

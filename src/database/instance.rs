@@ -38,6 +38,14 @@ enum State {
     Closed,
 }
 
+/// What became of joining.
+enum Joined {
+    Yes,
+    /// The last handle went; the file is being closed.
+    Closing,
+    Closed,
+}
+
 /// The open files of one process.
 #[derive(Default)]
 struct Instances {
@@ -64,24 +72,34 @@ pub(super) fn join_or_open(
     open: impl FnOnce() -> Result<Arc<Engine>, Error>,
 ) -> Result<Arc<Instance>, Error> {
     let instances = instances();
-    let _opening = instances.opening.lock();
-    if let Ok(file) = FileId::of(path) {
+    let _opening = loop {
+        let opening = instances.opening.lock();
+        let Ok(file) = FileId::of(path) else { break opening };
         let present = instances.by_file.lock().get(&file).cloned();
-        if let Some(instance) = present
-            && instance.join()
-        {
-            return match instance.refuses(options) {
-                None => Ok(instance),
-                Some(refusal) => {
-                    instance.leave_early();
-                    Err(refusal.into())
+        match present.as_ref().map(|instance| (instance, instance.join())) {
+            Some((instance, Joined::Yes)) => {
+                return match instance.refuses(options) {
+                    None => Ok(Arc::clone(instance)),
+                    Some(refusal) => {
+                        drop(opening);
+                        let left = instance.release();
+                        left.and(Err(refusal.into()))
+                    }
+                };
+            }
+            // Not with the lock: what closes may call the host, and that us.
+            Some((instance, Joined::Closing)) => {
+                drop(opening);
+                instance.wait_until_closed();
+            }
+            Some((_, Joined::Closed)) | None => {
+                if crate::lua::is_open_in_another_copy(file.dev, file.ino) {
+                    return Err(OpenError::OtherCopy { path: path.to_owned() }.into());
                 }
-            };
+                break opening;
+            }
         }
-        if crate::lua::is_open_in_another_copy(file.dev, file.ino) {
-            return Err(OpenError::OtherCopy { path: path.to_owned() }.into());
-        }
-    }
+    };
     let engine = open()?;
     let file = FileId::of(path).map_err(|error| StorageError::from_io(&error, path))?;
     let instance = Arc::new(Instance {
@@ -149,26 +167,23 @@ impl Instance {
         self.options.read_only.unwrap_or(false)
     }
 
-    /// One more handle. False if the last one has gone; returns only when the
-    /// file is closed then.
-    fn join(&self) -> bool {
+    /// One more handle, if it is open.
+    fn join(&self) -> Joined {
         let mut state = self.state.lock();
-        loop {
-            match *state {
-                State::Open { handles } => {
-                    *state = State::Open { handles: handles + 1 };
-                    return true;
-                }
-                State::Closing => state = self.closed.wait(state),
-                State::Closed => return false,
+        match &mut *state {
+            State::Open { handles } => {
+                *handles += 1;
+                Joined::Yes
             }
+            State::Closing => Joined::Closing,
+            State::Closed => Joined::Closed,
         }
     }
 
-    /// Takes back a [`Instance::join`] that came to nothing.
-    fn leave_early(&self) {
-        if let State::Open { handles } = &mut *self.state.lock() {
-            *handles -= 1;
+    fn wait_until_closed(&self) {
+        let mut state = self.state.lock();
+        while *state == State::Closing {
+            state = self.closed.wait(state);
         }
     }
 

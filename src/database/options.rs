@@ -22,8 +22,8 @@ pub struct Options {
     pub(super) file_mode: Option<u32>,
 }
 
-/// A value cannot be larger than its stored form can say.
-const LARGEST_VALUE: i64 = u32::MAX as i64;
+/// SQLite stores no row above 10^9 bytes.
+const LARGEST_VALUE: i64 = 999_000_000;
 
 impl Options {
     /// Sets one option from its name and value.

@@ -3,6 +3,7 @@
 //! It writes the registry behind and frees what has expired. It starts at the
 //! first write and sleeps until there is something to do.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
@@ -63,9 +64,28 @@ impl Background {
         }
         state.woken = true;
         if state.thread.is_none() {
-            state.thread = start(engine);
+            match start(engine) {
+                Ok(thread) => state.thread = Some(thread),
+                Err(error) => {
+                    // Tried again at the next write; flush and close work.
+                    self.awake.store(false, Ordering::Release);
+                    drop(state);
+                    let what = format!("cannot start the background thread: {error}");
+                    engine.log_hook.write(LogLevel::Error, &what);
+                    return;
+                }
+            }
         }
         self.changed.notify_all();
+    }
+
+    /// Notes that a key expires at `at` (milliseconds), for whoever sweeps
+    /// next.
+    pub(super) fn note_expiry(&self, at: i64) {
+        if self.next_expiry.fetch_min(at, Ordering::AcqRel) > at {
+            let _state = self.state.lock();
+            self.changed.notify_all();
+        }
     }
 
     /// Has the thread look for expired keys at `at` (milliseconds).
@@ -93,103 +113,115 @@ impl Background {
         }
     }
 
-    /// Sleeps until woken or until the next key expires. False: stop.
-    fn sleep(&self) -> bool {
+    /// Sleeps until there is something to do. Writes gather for `interval`
+    /// after the first; `write_at` says until when.
+    fn sleep(&self, interval: Duration, write_at: &mut Option<Instant>) -> Task {
         let mut state = self.state.lock();
-        while !state.stopping && !state.woken {
-            let due = self.next_expiry.load(Ordering::Acquire);
-            if due == NEVER {
-                state = self.changed.wait(state);
-                continue;
+        loop {
+            if state.stopping {
+                return Task::Stop;
             }
-            let wait = due.saturating_sub(clock::now_millis()).clamp(0, 60_000);
-            if wait == 0 {
-                break;
+            let now = Instant::now();
+            if std::mem::take(&mut state.woken) {
+                write_at.get_or_insert(now + interval);
             }
-            let deadline = Instant::now() + Duration::from_millis(wait as u64);
-            (state, _) = self.changed.wait_until(state, deadline);
+            if write_at.is_some_and(|at| at <= now) {
+                *write_at = None;
+                return Task::Write;
+            }
+            let sweep_in = self.until_expiry();
+            if sweep_in == Some(Duration::ZERO) {
+                return Task::Sweep;
+            }
+            let sweep_at = sweep_in.map(|wait| now + wait);
+            state = match write_at.iter().copied().chain(sweep_at).min() {
+                Some(deadline) => self.changed.wait_until(state, deadline).0,
+                None => self.changed.wait(state),
+            };
         }
-        state.woken = false;
-        !state.stopping
     }
 
-    /// Lets writes gather for the rest of the flush interval. False: stop.
-    fn linger(&self, interval: Duration) -> bool {
-        let deadline = Instant::now() + interval;
-        let mut state = self.state.lock();
-        let mut is_over = false;
-        while !state.stopping && !is_over {
-            (state, is_over) = self.changed.wait_until(state, deadline);
-        }
-        !state.stopping
+    /// How long until the next key expires. At most a minute: the clock may be
+    /// set meanwhile.
+    fn until_expiry(&self) -> Option<Duration> {
+        let due = self.next_expiry.load(Ordering::Acquire);
+        let wait = due.saturating_sub(clock::now_millis()).clamp(0, 60_000);
+        (due != NEVER).then(|| Duration::from_millis(wait.unsigned_abs()))
     }
 }
 
-/// Starts the thread, with every signal blocked. Without one, flush and close
-/// still write everything.
-fn start(engine: &Arc<Engine>) -> Option<JoinHandle<()>> {
+/// What the thread wakes up for.
+enum Task {
+    /// Something was written.
+    Write,
+    /// A key has expired.
+    Sweep,
+    /// The file closes.
+    Stop,
+}
+
+/// Starts the thread, with every signal blocked.
+fn start(engine: &Arc<Engine>) -> std::io::Result<JoinHandle<()>> {
     let _blocked = AllBlocked::new();
     let own = Arc::clone(engine);
-    let started =
-        std::thread::Builder::new().name("acervo-flush".to_owned()).spawn(move || own.look_after());
-    match started {
-        Ok(thread) => Some(thread),
-        Err(error) => {
-            engine.log_hook.write(
-                LogLevel::Error,
-                &format!("cannot start the background thread: {error}; call flush yourself"),
-            );
-            None
-        }
-    }
+    std::thread::Builder::new().name("acervo-flush".to_owned()).spawn(move || own.look_after())
 }
 
 impl Engine {
     /// The thread's life.
     fn look_after(&self) {
         let mut last_upkeep: Option<Instant> = None;
-        while self.background.sleep() {
-            let work = || {
-                if !self.background.linger(self.settings.flush_interval) {
-                    return;
-                }
-                // Before looking for what to write: a write that comes later
-                // wakes again.
-                self.background.awake.store(false, Ordering::Release);
-                // Kept for stats, told to the log hook, tried again below.
-                let failed = self.flush().is_err();
-                self.sweep();
-                if last_upkeep.is_none_or(|last| last.elapsed() >= UPKEEP) {
-                    self.spaces.drop_empty_namespaces();
-                    last_upkeep = Some(Instant::now());
-                }
-                if failed {
-                    let mut state = self.background.state.lock();
-                    state.woken = true;
+        let mut write_at = None;
+        loop {
+            let task = self.background.sleep(self.settings.flush_interval, &mut write_at);
+            let work = || match task {
+                Task::Stop => {}
+                Task::Sweep => self.sweep(),
+                Task::Write => {
+                    self.write_behind();
+                    if last_upkeep.is_none_or(|last| last.elapsed() >= UPKEEP) {
+                        self.spaces.drop_empty_namespaces();
+                        last_upkeep = Some(Instant::now());
+                    }
                 }
             };
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            if catch_unwind(AssertUnwindSafe(work)).is_err() {
                 self.poison();
                 self.log_hook.write(LogLevel::Error, "the background thread met a panic");
+                return;
+            }
+            if matches!(task, Task::Stop) {
                 return;
             }
         }
     }
 
+    fn write_behind(&self) {
+        // Before looking for what to write: a write that comes later wakes
+        // again.
+        self.background.awake.store(false, Ordering::Release);
+        // A failure is kept for stats, told to the log hook, and tried again.
+        if self.flush().is_err() {
+            self.background.state.lock().woken = true;
+        }
+        self.sweep();
+    }
+
     /// Frees what has expired and notes when the next is due.
-    fn sweep(&self) {
+    pub(super) fn sweep(&self) {
         let now = clock::now_millis();
         if self.background.next_expiry.load(Ordering::Acquire) > now {
             return;
         }
         self.background.next_expiry.store(NEVER, Ordering::Release);
-        let mut next = self.spaces.registry.sweep(now);
+        let mut swept = self.spaces.registry.sweep(now);
         for namespace in self.spaces.namespaces() {
-            if let Some(due) = namespace.table.sweep(now) {
-                next = Some(next.map_or(due, |next: i64| next.min(due)));
-            }
+            let more = namespace.table.sweep(now);
+            swept.freed += more.freed;
+            swept.next = swept.next.into_iter().chain(more.next).min();
         }
-        if let Some(due) = next {
+        self.note_growth(-(swept.freed as isize));
+        if let Some(due) = swept.next {
             self.background.next_expiry.fetch_min(due, Ordering::AcqRel);
         }
     }

@@ -84,7 +84,10 @@ impl Committer {
 
     /// The connection, to close it. Waits for a commit that is under way.
     pub(super) fn take_log(&self) -> Option<Log> {
-        self.writer.lock().log.take()
+        let log = self.writer.lock().log.take();
+        // Somebody may have met the lock taken, and waits for its turn.
+        self.wake_next();
+        log
     }
 
     fn enqueue(&self, ticket: &Arc<Ticket>) {

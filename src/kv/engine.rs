@@ -14,6 +14,7 @@ use super::compact::Held;
 use super::follow::{Follower, Shared};
 use super::space::Spaces;
 use super::stats::Log as LogHook;
+use super::table::Room;
 use crate::platform::shared_counter::SharedCounter;
 use crate::storage::Log;
 
@@ -117,15 +118,12 @@ impl Engine {
         }
     }
 
-    /// Fails if `more` bytes would pass the memory limit.
-    pub(super) fn check_memory(&self, more: usize) -> Result<(), KvError> {
-        match self.settings.memory_limit {
-            Some(limit)
-                if self.memory_used.load(Ordering::Relaxed).saturating_add(more) > limit =>
-            {
-                Err(KvError::MemoryLimit { limit })
-            }
-            _ => Ok(()),
+    /// How much memory may still be taken.
+    pub(super) fn room(&self) -> Room {
+        let used = self.memory_used.load(Ordering::Relaxed);
+        Room {
+            bytes: self.settings.memory_limit.map(|limit| limit.saturating_sub(used)),
+            limit: self.settings.memory_limit.unwrap_or(usize::MAX),
         }
     }
 
@@ -134,6 +132,8 @@ impl Engine {
     pub(crate) fn shut_down(&self) -> Result<(), KvError> {
         let flushed = self.flush();
         self.background.stop();
+        // What came in while the thread ended.
+        let flushed = flushed.and_then(|()| self.flush());
         let closed = self.close_connections();
         flushed.and(closed)
     }

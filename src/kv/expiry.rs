@@ -17,6 +17,15 @@ impl Expiries {
         self.due.push(Reverse((at, hash)));
     }
 
+    /// Keeps the reminders, each once, that `keep` wants.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(i64, u64) -> bool) {
+        let mut all = std::mem::take(&mut self.due).into_vec();
+        all.sort_unstable();
+        all.dedup();
+        all.retain(|&Reverse((at, hash))| keep(at, hash));
+        self.due = all.into();
+    }
+
     pub(super) fn len(&self) -> usize {
         self.due.len()
     }

@@ -30,7 +30,8 @@ impl Engine {
     /// Whether registry writes are on their way to the file, or should be.
     pub(crate) fn has_unwritten(&self) -> bool {
         self.registry_is_written_behind()
-            && (self.flushing.try_lock().is_none() || self.spaces.registry.usage().dirty > 0)
+            // In this order: a flush takes its lock before it empties the lists.
+            && (self.spaces.registry.usage().dirty > 0 || self.flushing.try_lock().is_none())
     }
 
     /// Returns when every registry write before it is in the file. A failure
@@ -40,13 +41,11 @@ impl Engine {
             return Ok(());
         }
         let one_at_a_time = self.flushing.lock();
-        let result = self.spaces.registry.take_dirty(PORTION, |cells| {
-            let result = self.submit(Job::Flush(cells.clone()));
-            if result.is_err() {
-                self.spaces.registry.give_back(&cells);
-            }
-            result.map(drop)
-        });
+        let (result, freed) = self
+            .spaces
+            .registry
+            .write_dirty(PORTION, |cells| self.submit(Job::Flush(cells.to_vec())).map(drop));
+        self.note_growth(-(freed as isize));
         let change = self.note_flush(result.as_ref().err());
         // The hook may call us, so it is told without the lock.
         drop(one_at_a_time);

@@ -11,8 +11,9 @@ use crate::platform::sync::Mutex;
 use hashbrown::HashSet;
 
 use super::engine::Engine;
-use super::table::is_tombstone;
+use super::table::{Table, is_tombstone};
 use super::{KvError, key};
+use crate::platform::clock;
 use crate::platform::shared_counter::SharedCounter;
 use crate::storage::{Extent, Log, RowRef, SPACE_REGISTRY, SPACE_STORE, StorageError};
 use crate::value::{Value, append_canonical};
@@ -144,7 +145,11 @@ impl Engine {
         let result = reader.begin_read().and_then(|()| self.take_in(&mut follower, &reader));
         reader.roll_back();
         follower.reader = Some(reader);
-        Ok(result?)
+        drop(follower);
+        result?;
+        // A process that only reads has no thread to do it.
+        self.sweep();
+        Ok(())
     }
 
     /// Takes in the rows that `log` has beyond the follower's last.
@@ -169,24 +174,33 @@ impl Engine {
         log: &Log,
         extent: Extent,
     ) -> Result<(), StorageError> {
+        let before = (follower.last_seq, follower.usage);
         follower.last_seq = extent.first - 1;
         follower.usage = LogUsage { first_seq: extent.first, ..LogUsage::default() };
         let mut named = HashSet::<(i64, Box<[u8]>), foldhash::fast::RandomState>::default();
-        self.read_rows(follower, log, extent, |row| {
+        let read = self.read_rows(follower, log, extent, |row| {
             let name = (row.space, row.name.into());
             if row.value.is_empty() {
                 named.remove(&name);
             } else {
                 named.insert(name);
             }
-        })?;
-        self.spaces.registry.retain(|cell| named.contains(&(SPACE_REGISTRY, cell.key().into())));
+        });
+        if let Err(error) = read {
+            // Still to be done again: what the log does not have is not known.
+            (follower.last_seq, follower.usage) = before;
+            return Err(error);
+        }
+        let mut freed = self
+            .logged_registry()
+            .retain(|cell| named.contains(&(SPACE_REGISTRY, cell.key().into())));
         for namespace in self.spaces.namespaces() {
-            namespace.table.retain(|cell| {
+            freed += namespace.table.retain(|cell| {
                 let name = [&namespace.prefix, cell.key()].concat();
                 named.contains(&(SPACE_STORE, name.into_boxed_slice()))
             });
         }
+        self.note_growth(-(freed as isize));
         Ok(())
     }
 
@@ -232,6 +246,17 @@ impl Engine {
         Ok(())
     }
 
+    /// The registry as the log has it: the one that is served, unless that is
+    /// memory only; then the log's is kept aside, so that its rows stay known
+    /// as needed.
+    pub(super) fn logged_registry(&self) -> &Table {
+        if self.settings.registry_persistent {
+            &self.spaces.registry
+        } else {
+            &self.spaces.shelved_registry
+        }
+    }
+
     /// One row into memory.
     fn take_in_row(&self, row: &RowRef<'_>, joined: &mut Vec<u8>) -> Result<(), String> {
         let fault = |what: &str| Err(format!("acervo_kv row {}: {what}", row.seq));
@@ -242,18 +267,17 @@ impl Engine {
         };
         joined.clear();
         joined.extend_from_slice(key);
+        let expires_at = row.stamp.expires_at;
+        let is_over = expires_at != 0 && expires_at <= clock::now_millis();
         if !row.value.is_empty()
+            && !is_over
             && let Err(error) = append_canonical(joined, row.value)
         {
             return fault(&error.to_string());
         }
         let cell = Value::stored(joined, key.len(), row.stamp);
         let grown = if row.space == SPACE_REGISTRY {
-            if self.settings.registry_persistent {
-                self.spaces.registry.take_in(cell, row.seq)
-            } else {
-                0
-            }
+            self.logged_registry().take_in(cell, row.seq)
         } else {
             match self.spaces.find(prefix) {
                 None if is_tombstone(&cell) => 0,
@@ -261,6 +285,10 @@ impl Engine {
             }
         };
         self.note_growth(grown);
+        // The reminder is in the table already: whoever sweeps finds it.
+        if expires_at != 0 && !is_over {
+            self.background.note_expiry(expires_at);
+        }
         Ok(())
     }
 }

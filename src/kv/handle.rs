@@ -129,17 +129,19 @@ impl Kv {
         self.guard.check()?;
         key::check(key)?;
         self.engine.follow()?;
+        Ok(self.look_up(key, read))
+    }
+
+    fn look_up<R>(&self, key: &[u8], read: impl FnOnce(&Value) -> R) -> Option<R> {
         let spaces = &self.engine.spaces;
-        Ok(match &self.scope {
+        match &self.scope {
             Scope::Registry => spaces.registry.read(key, read),
-            Scope::Namespace(ident) => {
-                ident.find(spaces).and_then(|namespace| namespace.table.read(key, read))
-            }
+            Scope::Namespace(ident) => ident.find(spaces)?.table.read(key, read),
             Scope::Global => {
                 let (prefix, key) = key::split(key);
-                spaces.find(prefix).and_then(|namespace| namespace.table.read(key, read))
+                spaces.find(prefix)?.table.read(key, read)
             }
-        })
+        }
     }
 
     /// The value of `key`, sharing the stored bytes.
@@ -292,7 +294,11 @@ impl Kv {
         Ok(match &self.scope {
             Scope::Registry => spaces.registry.count(prefix),
             Scope::Namespace(ident) => {
-                ident.find(spaces).map_or(0, |namespace| namespace.table.count(prefix))
+                ident.find(spaces).map_or(0, |namespace| {
+                    // As in a list, the raw key "ident:" is none of its keys.
+                    let raw = prefix.is_empty() && namespace.table.read(b"", |_| ()).is_some();
+                    namespace.table.count(prefix) - u64::from(raw)
+                })
             }
             Scope::Global => {
                 let reaching = spaces.reaching(prefix);
@@ -443,11 +449,14 @@ impl Iterator for Walk {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let key = self.keys.next()?;
-            match self.kv.get(&key) {
-                Ok(Some(value)) => return Some(Ok((key, value))),
-                // Deleted since the walk began.
-                Ok(None) => {}
-                Err(error) => return Some(Err(error)),
+            if let Err(error) = self.kv.guard.check().and_then(|()| self.kv.engine.follow()) {
+                return Some(Err(error));
+            }
+            // Whatever stands in a list is walked, whether or not a key of
+            // that length could be asked for by name. None: it was deleted
+            // since the walk began.
+            if let Some(value) = self.kv.look_up(&key, Value::clone) {
+                return Some(Ok((key, value)));
             }
         }
     }
@@ -456,15 +465,12 @@ impl Iterator for Walk {
 impl Engine {
     fn edit_registry(self: &Arc<Self>, key: &[u8], edit: Edit) -> Result<Outcome, KvError> {
         self.check_poison()?;
-        if let Edit::Put(cell) = &edit {
-            self.check_memory(super::table::cost(cell))?;
-        }
         // What others wrote comes before what we write on top of it.
         if !matches!(edit, Edit::Put(_)) {
             self.follow()?;
         }
         let written_behind = self.registry_is_written_behind();
-        let (outcome, grown) = self.spaces.registry.edit(key, edit, written_behind)?;
+        let (outcome, grown) = self.spaces.registry.edit(key, edit, written_behind, self.room())?;
         self.note_growth(grown);
         if written_behind {
             self.note_dirty();
@@ -474,13 +480,10 @@ impl Engine {
 
     fn edit_registry_batch(self: &Arc<Self>, edits: Vec<(Box<[u8]>, Edit)>) -> Result<(), KvError> {
         self.check_poison()?;
-        let size = edits.iter().map(|(_, edit)| match edit {
-            Edit::Put(cell) => super::table::cost(cell),
-            _ => 0,
-        });
-        self.check_memory(size.sum())?;
+        // A deletion leaves a tombstone only where something is.
+        self.follow()?;
         let written_behind = self.registry_is_written_behind();
-        let grown = self.spaces.registry.edit_all(edits, written_behind)?;
+        let grown = self.spaces.registry.edit_all(edits, written_behind, self.room())?;
         self.note_growth(grown);
         if written_behind {
             self.note_dirty();

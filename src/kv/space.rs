@@ -27,12 +27,18 @@ pub(super) struct Namespace {
 /// All that is in memory.
 pub(super) struct Spaces {
     pub(super) registry: Table,
+    /// The registry as the file has it, while the one above is memory only.
+    pub(super) shelved_registry: Table,
     store: RwLock<HashMap<Box<[u8]>, Arc<Namespace>, foldhash::fast::RandomState>>,
 }
 
 impl Spaces {
     pub(super) fn new() -> Self {
-        Self { registry: Table::new(REGISTRY_SHARDS), store: RwLock::default() }
+        Self {
+            registry: Table::new(REGISTRY_SHARDS),
+            shelved_registry: Table::new(1),
+            store: RwLock::default(),
+        }
     }
 
     /// The namespace of `prefix` (escaped, with its separator), made if it is
@@ -111,6 +117,10 @@ pub(super) fn collect_names(
 ) {
     let ident: &[u8] = if with_ident { &namespace.prefix } else { &[] };
     namespace.table.scan(prefix, |cell: &Value| {
+        // The raw key "ident:" is no key of the ident.
+        if !with_ident && cell.key().is_empty() {
+            return;
+        }
         names.push([ident, cell.key()].concat().into_boxed_slice());
     });
 }

@@ -17,24 +17,58 @@ use super::expiry::Expiries;
 use crate::platform::clock;
 use crate::value::Value;
 
-/// What the mark of a cell says: whether it waits to be written, and which row
-/// of the log is the latest of its key (0: none).
+/// What the mark of a cell says: whether it waits to be written or is being
+/// written, and which row of the log is the latest of its key (0: none).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) seq: i64,
     pub(super) dirty: bool,
+    pub(super) in_flight: bool,
 }
 
 impl Mark {
     pub(super) fn of(cell: &Value) -> Self {
         let bits = cell.mark().load(Relaxed);
-        Self { seq: (bits >> 1) as i64, dirty: bits & 1 == 1 }
+        Self { seq: (bits >> 2) as i64, dirty: bits & 1 != 0, in_flight: bits & 2 != 0 }
     }
 
     /// Only under the lock of the cell's shard, or while nobody else has the
     /// cell: the lock orders the accesses, the atomic only makes them legal.
     pub(super) fn set(self, cell: &Value) {
-        cell.mark().store((self.seq as u64) << 1 | u64::from(self.dirty), Relaxed);
+        let bits = (self.seq as u64) << 2 | u64::from(self.in_flight) << 1 | u64::from(self.dirty);
+        cell.mark().store(bits, Relaxed);
+    }
+
+    /// Whether the file does not have the cell yet: it must not be lost, and
+    /// what comes from the file is older.
+    fn is_unwritten(self) -> bool {
+        self.dirty || self.in_flight
+    }
+}
+
+/// A row that the log has as `seq`.
+fn written(seq: i64) -> Mark {
+    Mark { seq, ..Mark::default() }
+}
+
+/// How much memory may still be taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Bytes; `None`: as much as there is.
+    pub(super) bytes: Option<usize>,
+    /// What the limit is, for the error.
+    pub(super) limit: usize,
+}
+
+impl Room {
+    /// Fails if `added` bytes in the place of `removed` do not fit.
+    pub(super) fn check(self, added: usize, removed: usize) -> Result<(), KvError> {
+        match self.bytes {
+            Some(bytes) if added.saturating_sub(removed) > bytes => {
+                Err(KvError::MemoryLimit { limit: self.limit })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -92,13 +126,12 @@ impl Shard {
     }
 
     /// Reminders outlive the cells they were set for. When they are too many,
-    /// starts again from the cells.
-    fn tidy_expiries(&mut self, hasher: &RandomState) {
+    /// those go that no cell answers to.
+    fn tidy_expiries(&mut self) {
         if self.expiries.len() > 2 * self.expiring + 64 {
-            self.expiries = Expiries::default();
-            for cell in self.cells.iter().filter(|cell| cell.stamp().expires_at != 0) {
-                self.expiries.add(cell.stamp().expires_at, hasher.hash_one(cell.key()));
-            }
+            let cells = &self.cells;
+            self.expiries
+                .retain(|at, hash| cells.iter_hash(hash).any(|cell| cell.stamp().expires_at == at));
         }
     }
 
@@ -116,12 +149,12 @@ impl Shard {
             Entry::Occupied(mut slot) => {
                 let old = std::mem::replace(slot.get_mut(), cell);
                 self.count_out(&old);
-                self.tidy_expiries(hasher);
+                self.tidy_expiries();
                 Some(old)
             }
             Entry::Vacant(slot) => {
                 slot.insert(cell);
-                self.tidy_expiries(hasher);
+                self.tidy_expiries();
                 None
             }
         }
@@ -142,6 +175,7 @@ impl Shard {
         key: &[u8],
         edit: Edit,
         written_behind: bool,
+        room: Room,
         hasher: &RandomState,
     ) -> Result<(Outcome, isize, Option<Value>), KvError> {
         let before = self.bytes;
@@ -151,6 +185,9 @@ impl Shard {
         } else {
             edit.decide(key, self.find(hash, key).filter(|cell| is_visible(cell)))?
         };
+        if let (Some(_), Change::Set(cell)) = (room.bytes, &change) {
+            room.check(cost(cell), self.find(hash, key).map_or(0, cost))?;
+        }
         let replaced = match change {
             Change::Keep => None,
             Change::Set(cell) if written_behind => self.set_dirty(hash, cell, hasher),
@@ -172,21 +209,35 @@ impl Shard {
         match self.cells.entry(hash, |other| other.key() == cell.key(), rehash) {
             Entry::Occupied(mut slot) => {
                 let mark = Mark::of(slot.get());
-                Mark { seq: mark.seq, dirty: true }.set(&cell);
+                Mark { dirty: true, ..written(mark.seq) }.set(&cell);
                 let old = std::mem::replace(slot.get_mut(), cell);
                 if !mark.dirty {
                     self.dirty.push(hash);
                 }
                 self.count_out(&old);
-                self.tidy_expiries(hasher);
+                self.tidy_expiries();
                 Some(old)
             }
             Entry::Vacant(slot) => {
-                Mark { seq: 0, dirty: true }.set(&cell);
+                Mark { dirty: true, ..written(0) }.set(&cell);
                 slot.insert(cell);
                 self.dirty.push(hash);
-                self.tidy_expiries(hasher);
+                self.tidy_expiries();
                 None
+            }
+        }
+    }
+}
+
+/// Puts the dirty cells with these hashes in flight.
+fn take_off(shard: &Shard, hashes: &[u64], portion: &mut Vec<Value>) {
+    for &hash in hashes {
+        // Two keys can share a hash; both may be listed.
+        for cell in shard.cells.iter_hash(hash) {
+            let mark = Mark::of(cell);
+            if mark.dirty {
+                Mark { dirty: false, in_flight: true, ..mark }.set(cell);
+                portion.push(cell.clone());
             }
         }
     }
@@ -196,6 +247,15 @@ impl Shard {
 pub(super) struct Table {
     shards: Box<[Padded<RwLock<Shard>>]>,
     hasher: RandomState,
+}
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Swept {
+    /// Bytes that were freed.
+    pub(super) freed: usize,
+    /// When the next cell expires, in milliseconds since the epoch.
+    pub(super) next: Option<i64>,
 }
 
 /// What a table holds.
@@ -244,11 +304,12 @@ impl Table {
         key: &[u8],
         edit: Edit,
         written_behind: bool,
+        room: Room,
     ) -> Result<(Outcome, isize), KvError> {
         let hash = self.hasher.hash_one(key);
         let mut shard = self.shard(hash).write();
         let (outcome, grown, replaced) =
-            shard.edit(hash, key, edit, written_behind, &self.hasher)?;
+            shard.edit(hash, key, edit, written_behind, room, &self.hasher)?;
         drop(shard);
         // Freeing the old cell needs no lock.
         drop(replaced);
@@ -261,6 +322,7 @@ impl Table {
         &self,
         edits: Vec<(Box<[u8]>, Edit)>,
         written_behind: bool,
+        room: Room,
     ) -> Result<isize, KvError> {
         let places: Vec<u64> = edits.iter().map(|(key, _)| self.hasher.hash_one(&**key)).collect();
         // Locked in their order, as everybody who locks several does.
@@ -269,12 +331,25 @@ impl Table {
         wanted.dedup();
         let mut locked: Vec<_> =
             wanted.iter().map(|&number| self.shards[number].0.write()).collect();
+        let place_of = |hash: u64| wanted.binary_search(&self.shard_number(hash)).unwrap_or(0);
+        if room.bytes.is_some() {
+            let (mut added, mut removed) = (0, 0);
+            for ((key, edit), &hash) in edits.iter().zip(&places) {
+                if let Edit::Put(cell) = edit {
+                    added += cost(cell);
+                    removed += locked[place_of(hash)].find(hash, key).map_or(0, cost);
+                }
+            }
+            room.check(added, removed)?;
+        }
+        // The sum was checked: from here on nothing is refused.
+        let unlimited = Room { bytes: None, ..room };
         let mut total = 0;
         let mut replaced = Vec::with_capacity(edits.len());
         for ((key, edit), hash) in edits.into_iter().zip(places) {
-            let Ok(place) = wanted.binary_search(&self.shard_number(hash)) else { continue };
+            let shard = &mut locked[place_of(hash)];
             let (_, grown, old) =
-                locked[place].edit(hash, &key, edit, written_behind, &self.hasher)?;
+                shard.edit(hash, &key, edit, written_behind, unlimited, &self.hasher)?;
             total += grown;
             replaced.push(old);
         }
@@ -283,21 +358,20 @@ impl Table {
     }
 
     /// Takes in a row of the log: `cell` is the latest state of its key in the
-    /// file, as row `seq`. A cell that still waits to be written stays; it
-    /// will be the later one.
+    /// file, as row `seq`. A cell that is not written yet stays; it will be the
+    /// later one. Tells by how many bytes the table grew.
     pub(super) fn take_in(&self, cell: Value, seq: i64) -> isize {
         let hash = self.hasher.hash_one(cell.key());
         let mut shard = self.shard(hash).write();
         let before = shard.bytes;
-        let present = shard.find(hash, cell.key());
-        let replaced = match present {
-            Some(present) if Mark::of(present).dirty => {
-                Mark { seq, dirty: true }.set(present);
+        let replaced = match shard.find(hash, cell.key()) {
+            Some(present) if Mark::of(present).is_unwritten() => {
+                Mark { seq, ..Mark::of(present) }.set(present);
                 None
             }
             _ if is_tombstone(&cell) => shard.remove(hash, cell.key()),
             _ => {
-                Mark { seq, dirty: false }.set(&cell);
+                written(seq).set(&cell);
                 shard.set(hash, cell, &self.hasher)
             }
         };
@@ -314,62 +388,71 @@ impl Table {
         if let Some(cell) = shard.find(hash, key) {
             let mark = Mark::of(cell);
             if mark.seq == from {
-                Mark { seq: to, dirty: mark.dirty }.set(cell);
+                Mark { seq: to, ..mark }.set(cell);
             }
         }
     }
 
-    /// Takes the cells that wait to be written out of the waiting list, shard
-    /// by shard, in portions of about `limit`, until `write` fails.
-    pub(super) fn take_dirty<E>(
+    /// Gives the cells that wait to be written to `write`, in portions of about
+    /// `limit`, until it fails. Each key is given once; while `write` has a
+    /// cell it is in flight, and nobody takes it for written. Also tells how
+    /// many bytes that freed: the names of deleted keys.
+    pub(super) fn write_dirty<E>(
         &self,
         limit: usize,
-        mut write: impl FnMut(Vec<Value>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        mut write: impl FnMut(&[Value]) -> Result<(), E>,
+    ) -> (Result<(), E>, usize) {
         let mut portion = Vec::new();
+        let mut result = Ok(());
+        let mut freed = 0;
         for Padded(shard) in &self.shards {
-            loop {
-                {
-                    let mut shard = shard.write();
-                    let room = limit - portion.len();
-                    let from = shard.dirty.len().saturating_sub(room);
-                    let hashes = shard.dirty.split_off(from);
-                    if hashes.is_empty() {
-                        break;
-                    }
-                    for hash in hashes {
-                        // Two keys can share a hash; both may be listed.
-                        for cell in shard.cells.iter_hash(hash) {
-                            let mark = Mark::of(cell);
-                            if mark.dirty {
-                                Mark { dirty: false, ..mark }.set(cell);
-                                portion.push(cell.clone());
-                            }
-                        }
-                    }
-                }
+            // What is marked from here on is for the next time: no key may
+            // come twice, or its earlier cell would follow its later one.
+            let mut listed = std::mem::take(&mut shard.write().dirty);
+            while !listed.is_empty() && result.is_ok() {
+                let room = limit - portion.len();
+                let hashes = listed.split_off(listed.len().saturating_sub(room));
+                take_off(&shard.write(), &hashes, &mut portion);
                 if portion.len() >= limit {
-                    write(std::mem::take(&mut portion))?;
+                    result = write(&portion);
+                    freed += self.landed(&portion, result.is_ok());
+                    portion.clear();
                 }
             }
+            if result.is_err() {
+                shard.write().dirty.append(&mut listed);
+                break;
+            }
         }
-        if portion.is_empty() { Ok(()) } else { write(portion) }
+        if result.is_ok() && !portion.is_empty() {
+            result = write(&portion);
+        }
+        freed += self.landed(&portion, result.is_ok());
+        (result, freed)
     }
 
-    /// Puts cells that could not be written back on the waiting list.
-    pub(super) fn give_back(&self, cells: &[Value]) {
+    /// Cells come out of flight: they are in the file, or wait again. Tells
+    /// how many bytes were freed.
+    fn landed(&self, cells: &[Value], is_written: bool) -> usize {
+        let mut freed = 0;
         for cell in cells {
             let hash = self.hasher.hash_one(cell.key());
             let mut shard = self.shard(hash).write();
-            // Whatever the key has now is later, and if it is another cell it
-            // is listed already.
-            let Some(present) = shard.find(hash, cell.key()) else { continue };
-            let mark = Mark::of(present);
-            if !mark.dirty {
-                Mark { dirty: true, ..mark }.set(present);
+            // If the key has another cell by now, that one is listed already.
+            let Some(present) = shard.find(hash, cell.key()).filter(|it| it.is_same_cell(cell))
+            else {
+                continue;
+            };
+            let mark = Mark { in_flight: false, dirty: !is_written, ..Mark::of(present) };
+            mark.set(present);
+            if !is_written {
                 shard.dirty.push(hash);
+            } else if is_tombstone(cell) {
+                shard.remove(hash, cell.key());
+                freed += cost(cell);
             }
         }
+        freed
     }
 
     /// Calls `visit` with every visible cell whose key starts with `prefix`,
@@ -401,65 +484,70 @@ impl Table {
             .sum()
     }
 
-    /// Forgets cells that came from the log and that `keep` refuses. Cells
-    /// that wait to be written stay.
-    pub(super) fn retain(&self, mut keep: impl FnMut(&Value) -> bool) {
+    /// Forgets cells that came from the log and that `keep` refuses. Tells how
+    /// many bytes that freed.
+    pub(super) fn retain(&self, mut keep: impl FnMut(&Value) -> bool) -> usize {
+        let mut freed = 0;
         for Padded(shard) in &self.shards {
             let mut shard = shard.write();
+            let before = shard.bytes;
             let gone: Vec<Value> = shard
                 .cells
                 .iter()
-                .filter(|cell| !Mark::of(cell).dirty && !keep(cell))
+                .filter(|cell| !Mark::of(cell).is_unwritten() && !keep(cell))
                 .cloned()
                 .collect();
             for cell in gone {
                 let hash = self.hasher.hash_one(cell.key());
                 shard.remove(hash, cell.key());
             }
+            freed += before - shard.bytes;
         }
+        freed
     }
 
-    /// Frees cells that expired before `now` (milliseconds). Gives when the
-    /// next one is due.
-    pub(super) fn sweep(&self, now: i64) -> Option<i64> {
-        let mut next: Option<i64> = None;
+    /// Frees cells that expired before `now` (milliseconds).
+    pub(super) fn sweep(&self, now: i64) -> Swept {
+        let mut swept = Swept::default();
         for Padded(shard) in &self.shards {
             if shard.read().expiries.next().is_none() {
                 continue;
             }
-            let mut freed = Vec::new();
-            let mut shard = shard.write();
-            while let Some(hash) = shard.expiries.take_due(now) {
-                let expired = |cell: &Value| {
-                    let expires_at = cell.stamp().expires_at;
-                    expires_at != 0 && expires_at <= now
-                };
-                let due = shard
-                    .cells
-                    .iter_hash(hash)
-                    .find(|cell| expired(cell) && self.hasher.hash_one(cell.key()) == hash)
-                    .cloned();
-                if let Some(cell) = due {
-                    // Not yet written: the file still has an older state that
-                    // must not come back.
-                    if Mark::of(&cell).dirty {
-                        shard.expiries.add(now + 1000, hash);
-                        continue;
-                    }
-                    shard.remove(hash, cell.key());
-                    freed.push(cell);
-                }
-                // Let others in between portions.
-                if freed.len() >= 256 {
-                    shard.expiries.add(now, hash);
-                    break;
-                }
-            }
-            if let Some(due) = shard.expiries.next() {
-                next = Some(next.map_or(due, |next| next.min(due)));
+            // In portions, so that others get in between.
+            while self.sweep_portion(&mut shard.write(), now, &mut swept.freed) {}
+            if let Some(due) = shard.read().expiries.next() {
+                swept.next = Some(swept.next.map_or(due, |next| next.min(due)));
             }
         }
-        next
+        swept
+    }
+
+    /// Frees some expired cells; true if there may be more.
+    fn sweep_portion(&self, shard: &mut Shard, now: i64, freed: &mut usize) -> bool {
+        const PORTION: usize = 256;
+        let before = shard.bytes;
+        for _ in 0..PORTION {
+            let Some(hash) = shard.expiries.take_due(now) else {
+                *freed += before - shard.bytes;
+                return false;
+            };
+            let is_expired = |cell: &&Value| {
+                let expires_at = cell.stamp().expires_at;
+                expires_at != 0 && expires_at <= now
+            };
+            let Some(cell) = shard.cells.iter_hash(hash).find(is_expired).cloned() else {
+                continue;
+            };
+            if Mark::of(&cell).is_unwritten() {
+                // The file still has an older state that must not come back.
+                shard.expiries.add(now + 1000, hash);
+            } else {
+                let hash = self.hasher.hash_one(cell.key());
+                shard.remove(hash, cell.key());
+            }
+        }
+        *freed += before - shard.bytes;
+        true
     }
 
     /// What the table holds.

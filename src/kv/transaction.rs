@@ -14,7 +14,7 @@ use super::edit::{self, Change, Edit, Outcome};
 use super::engine::Engine;
 use super::follow::{Follower, Shared};
 use super::space::Namespace;
-use super::table::{cost, is_tombstone};
+use super::table::{Room, cost, is_tombstone};
 use crate::storage::{Log, Row, SPACE_REGISTRY, SPACE_STORE};
 use crate::value::Value;
 
@@ -51,7 +51,6 @@ impl Overlay {
     }
 
     fn push(&mut self, namespace: &Arc<Namespace>, cell: Value) {
-        self.grown += cost(&cell);
         match self.place(namespace, cell.key()) {
             // Only the last state of a key is written.
             Some(place) => self.pending[place].cell = cell,
@@ -116,7 +115,7 @@ impl Engine {
             log.append(next, row(write, &mut name))?;
             next += 1;
         }
-        let compaction = self.compact(log, plan_usage, &pending, next)?;
+        let compaction = self.compact(log, plan_usage, &pending, first..next)?;
         next += compaction.moved.len() as i64;
         if next == first && compaction.dropped_up_to == 0 {
             log.roll_back();
@@ -145,6 +144,7 @@ impl Engine {
             let row = row(&write, &mut name);
             follower.usage.add(row.name, row.value);
             let table = write.namespace.as_ref().map_or(&self.spaces.registry, |it| &it.table);
+            // A cell of the registry is there, in flight, and gets its number.
             let grown = table.take_in(write.cell, seq);
             self.note_growth(grown);
         }
@@ -168,7 +168,7 @@ impl Engine {
             .into_iter()
             .map(|job| match job {
                 Job::Edit { namespace, key, edit } => {
-                    self.decide_edit(&mut overlay, &namespace, &key, edit)
+                    decide_edit(&mut overlay, &namespace, &key, edit, self.room())
                 }
                 Job::Batch(edits) => self.decide_batch(&mut overlay, edits),
                 Job::Clear { targets, before } => Ok(clear(&mut overlay, &targets, before)),
@@ -182,49 +182,59 @@ impl Engine {
         (overlay.pending, outcomes)
     }
 
-    fn decide_edit(
-        &self,
-        overlay: &mut Overlay,
-        namespace: &Arc<Namespace>,
-        key: &[u8],
-        edit: Edit,
-    ) -> Result<Outcome, KvError> {
-        let current = match overlay.place(namespace, key) {
-            Some(place) => Some(overlay.pending[place].cell.clone()),
-            None => namespace.table.read(key, Value::clone),
-        };
-        let current = current.filter(|cell| !is_tombstone(cell));
-        let (change, outcome) = edit.decide(key, current.as_ref())?;
-        match change {
-            Change::Keep => {}
-            Change::Set(cell) => {
-                self.check_memory(overlay.grown + cost(&cell))?;
-                overlay.push(namespace, cell);
-            }
-            // A key that is not there needs no row that says so.
-            Change::Remove if current.is_none() => {}
-            Change::Remove => overlay.push(namespace, edit::tombstone(key)),
-        }
-        Ok(outcome)
-    }
-
     fn decide_batch(
         &self,
         overlay: &mut Overlay,
         edits: Vec<(Arc<Namespace>, Box<[u8]>, Edit)>,
     ) -> Result<Outcome, KvError> {
-        // Puts and deletions are never refused, but for the memory they take;
-        // so all of them or none.
-        let size = edits.iter().map(|(_, _, edit)| match edit {
-            Edit::Put(cell) => cost(cell),
-            _ => 0,
-        });
-        self.check_memory(overlay.grown + size.sum::<usize>())?;
+        // Puts and deletions are never refused, but for the memory they take:
+        // checked as a sum, so that it is all of them or none.
+        let room = self.room();
+        if room.bytes.is_some() {
+            let (mut added, mut removed) = (overlay.grown, 0);
+            for (namespace, key, edit) in &edits {
+                if let Edit::Put(cell) = edit {
+                    added += cost(cell);
+                    removed += namespace.table.read(key, cost).unwrap_or(0);
+                }
+            }
+            room.check(added, removed)?;
+        }
+        let unlimited = Room { bytes: None, ..room };
         for (namespace, key, edit) in edits {
-            self.decide_edit(overlay, &namespace, &key, edit)?;
+            decide_edit(overlay, &namespace, &key, edit, unlimited)?;
         }
         Ok(Outcome::Done)
     }
+}
+
+/// Decides one write; on an error nothing is pending of it.
+fn decide_edit(
+    overlay: &mut Overlay,
+    namespace: &Arc<Namespace>,
+    key: &[u8],
+    edit: Edit,
+    room: Room,
+) -> Result<Outcome, KvError> {
+    let current = match overlay.place(namespace, key) {
+        Some(place) => Some(overlay.pending[place].cell.clone()),
+        None => namespace.table.read(key, Value::clone),
+    };
+    let current = current.filter(|cell| !is_tombstone(cell));
+    let (change, outcome) = edit.decide(key, current.as_ref())?;
+    match change {
+        Change::Keep => {}
+        Change::Set(cell) => {
+            let removed = current.as_ref().map_or(0, cost);
+            room.check(overlay.grown + cost(&cell), removed)?;
+            overlay.grown += cost(&cell).saturating_sub(removed);
+            overlay.push(namespace, cell);
+        }
+        // A key that is not there needs no row that says so.
+        Change::Remove if current.is_none() => {}
+        Change::Remove => overlay.push(namespace, edit::tombstone(key)),
+    }
+    Ok(outcome)
 }
 
 fn clear(

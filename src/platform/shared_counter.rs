@@ -22,12 +22,15 @@ unsafe impl Send for SharedCounter {}
 unsafe impl Sync for SharedCounter {}
 
 impl SharedCounter {
-    /// Maps the counter in `file`, which is grown to one page if shorter.
-    /// A file that cannot be written is mapped for reading only, when it has
+    /// Maps the counter in `file`, which is grown to one page if shorter. A file that cannot be written is mapped for reading only, when it has
     /// its page; the counter must not be written then.
     pub(crate) fn map(file: &File, writable: bool) -> io::Result<Self> {
-        if file.metadata()?.len() < LEN as u64 {
-            file.set_len(LEN as u64)?;
+        // A page that is only a hole in the file is a SIGBUS when the disk is
+        // full, so it is allocated, also where an earlier crash left a hole.
+        // SAFETY: the descriptor is open while `file` is borrowed.
+        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, LEN as libc::off_t) } {
+            0 => {}
+            errno => return Err(io::Error::from_raw_os_error(errno)),
         }
         let access = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
         // SAFETY: a fresh shared mapping of a file at least that long; the

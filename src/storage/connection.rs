@@ -56,9 +56,13 @@ pub(crate) fn open_writer(place: &Place, durability: Durability) -> Result<Log, 
         if let State::Format(format) = state
             && format > schema::FORMAT
         {
-            return Ok(Err(format));
+            return Ok(Err(Refusal::Newer(format)));
         }
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if mode != "wal" {
+            return Ok(Err(Refusal::NoWal(mode)));
+        }
         connection.pragma_update(
             None,
             "synchronous",
@@ -74,6 +78,8 @@ pub(crate) fn open_writer(place: &Place, durability: Durability) -> Result<Log, 
             schema::create(&mut connection)?;
         }
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        // From here on Log::begin does the waiting.
+        connection.busy_timeout(Duration::ZERO)?;
         Ok(Ok(()))
     });
     finish(result, connection, place)
@@ -81,27 +87,45 @@ pub(crate) fn open_writer(place: &Place, durability: Durability) -> Result<Log, 
 
 /// Opens an existing file for reading.
 pub(crate) fn open_reader(place: &Place) -> Result<Log, StorageError> {
-    if let Err(error) = std::fs::metadata(&place.path) {
-        return Err(StorageError::from_io(&error, &place.path));
+    match std::fs::metadata(&place.path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(StorageError::NoFile { path: place.path.clone() });
+        }
+        Err(error) => return Err(StorageError::from_io(&error, &place.path)),
     }
     let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let result = retry_while_busy(place.busy_timeout, || match schema::inspect(&connection)? {
-        State::Format(format) if format > schema::FORMAT => Ok(Err(format)),
+        State::Format(format) if format > schema::FORMAT => Ok(Err(Refusal::Newer(format))),
         _ => Ok(Ok(())),
     });
     finish(result, connection, place)
 }
 
+/// Why a readable file is not used.
+enum Refusal {
+    /// It has a later format than we know.
+    Newer(i64),
+    /// SQLite stayed in another journal mode.
+    NoWal(String),
+}
+
 fn finish(
-    result: rusqlite::Result<Result<(), i64>>,
+    result: rusqlite::Result<Result<(), Refusal>>,
     connection: Connection,
     place: &Place,
 ) -> Result<Log, StorageError> {
     match result {
-        Ok(Ok(())) => Ok(Log::new(connection, place.path.clone())),
-        Ok(Err(format)) => {
+        Ok(Ok(())) => Ok(Log::new(connection, place)),
+        Ok(Err(Refusal::Newer(format))) => {
             Err(StorageError::Newer { path: place.path.clone(), format, known: schema::FORMAT })
         }
+        Ok(Err(Refusal::NoWal(mode))) => Err(StorageError::Io {
+            reason: format!(
+                "the file system of {} cannot have a write-ahead log (journal mode {mode})",
+                place.path.display()
+            ),
+        }),
         Err(error) => Err(StorageError::from_sqlite(&error, Some(&connection), &place.path)),
     }
 }

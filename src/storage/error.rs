@@ -40,6 +40,11 @@ pub enum StorageError {
         /// The path asked for.
         path: PathBuf,
     },
+    /// There is no file, and nothing may be written to make one.
+    NoFile {
+        /// The path asked for.
+        path: PathBuf,
+    },
     /// Not a database, or a damaged one. It is left as it is.
     Damaged {
         /// The file.
@@ -137,6 +142,9 @@ impl fmt::Display for StorageError {
             }
             Self::NoDirectory { path } => {
                 write!(f, "the directory of {} does not exist; create it first", path.display())
+            }
+            Self::NoFile { path } => {
+                write!(f, "{} does not exist, and read_only does not create it", path.display())
             }
             Self::Damaged { path, found } => write!(
                 f,

@@ -2,12 +2,14 @@
 //! end.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::StorageError;
+use super::{Place, StorageError};
 use crate::value::Stamp;
 
 /// Rows of the registry.
@@ -28,6 +30,21 @@ pub(crate) struct RowRef<'a> {
     pub(crate) value: &'a [u8],
     /// When it was written and when it expires.
     pub(crate) stamp: Stamp,
+}
+
+/// A change without its value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ScannedRow<'a> {
+    /// Its place in the order of all changes.
+    pub(crate) seq: i64,
+    /// [`SPACE_REGISTRY`] or [`SPACE_STORE`].
+    pub(crate) space: i64,
+    /// The key; in the store with its ident.
+    pub(crate) name: &'a [u8],
+    /// Whether the key was deleted.
+    pub(crate) is_deletion: bool,
+    /// Length of key and value.
+    pub(crate) bytes: u64,
 }
 
 /// One change to append.
@@ -56,8 +73,12 @@ pub(crate) struct Extent {
 pub(crate) struct Log {
     connection: Connection,
     path: PathBuf,
+    busy_timeout: Duration,
     has_table: Cell<bool>,
 }
+
+/// How often a process looks whether another has let go of the lock.
+const BUSY_POLL: Duration = Duration::from_micros(150);
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
 const BEGIN_READ: &str = "BEGIN";
@@ -66,6 +87,9 @@ const EXTENT: &str = "SELECT ifnull((SELECT min(seq) FROM acervo_kv), 0), \
                       ifnull((SELECT max(seq) FROM acervo_kv), 0)";
 const READ_ON: &str = "SELECT seq, space, name, value, written, expires FROM acervo_kv \
                        WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+// The length of a blob is known without reading it.
+const SCAN: &str = "SELECT seq, space, name, length(value) FROM acervo_kv \
+                    WHERE seq >= ?1 AND seq < ?2 ORDER BY seq LIMIT ?3";
 const APPEND: &str = "INSERT INTO acervo_kv (seq, space, name, value, written, expires) \
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const MOVE: &str = "INSERT INTO acervo_kv (seq, space, name, value, written, expires) \
@@ -74,8 +98,13 @@ const MOVE: &str = "INSERT INTO acervo_kv (seq, space, name, value, written, exp
 const DROP_UP_TO: &str = "DELETE FROM acervo_kv WHERE seq <= ?1";
 
 impl Log {
-    pub(super) fn new(connection: Connection, path: PathBuf) -> Self {
-        Self { connection, path, has_table: Cell::new(false) }
+    pub(super) fn new(connection: Connection, place: &Place) -> Self {
+        Self {
+            connection,
+            path: place.path.clone(),
+            busy_timeout: place.busy_timeout,
+            has_table: Cell::new(false),
+        }
     }
 
     /// The file.
@@ -97,8 +126,23 @@ impl Log {
     }
 
     /// Takes the write lock of the file, waiting for other processes.
+    ///
+    /// SQLite's own waiting backs off to a tenth of a second, and a process
+    /// that writes all the time leaves the lock free for microseconds: one that
+    /// looks so seldom would never get it.
     pub(crate) fn begin(&self) -> Result<(), StorageError> {
-        self.run(BEGIN)
+        let mut deadline = None;
+        loop {
+            match self.run(BEGIN) {
+                Err(StorageError::Busy { .. })
+                    if Instant::now()
+                        < *deadline.get_or_insert_with(|| Instant::now() + self.busy_timeout) =>
+                {
+                    std::thread::sleep(BUSY_POLL);
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Starts a consistent view for several reads.
@@ -159,6 +203,28 @@ impl Log {
         Ok(())
     }
 
+    /// Gives up to `limit` rows with these numbers, oldest first, without their
+    /// values, while `take` wants more.
+    pub(crate) fn scan(
+        &self,
+        numbers: Range<i64>,
+        limit: u64,
+        mut take: impl FnMut(ScannedRow<'_>) -> bool,
+    ) -> Result<(), StorageError> {
+        let mut statement = self.statement(SCAN)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = statement
+            .query([numbers.start, numbers.end, limit])
+            .map_err(|error| self.fault(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.fault(error))? {
+            let damaged = |found| StorageError::Damaged { path: self.path.clone(), found };
+            if !take(scan_row(row).map_err(damaged)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Appends `row` under the number `seq`.
     pub(crate) fn append(&self, seq: i64, row: Row<'_>) -> Result<(), StorageError> {
         let value = (!row.value.is_empty()).then_some(row.value);
@@ -191,22 +257,43 @@ impl Log {
     }
 }
 
-fn read_row<'a>(row: &'a rusqlite::Row<'_>) -> Result<RowRef<'a>, String> {
-    let int = |column: usize, name: &str| match row.get_ref(column) {
+fn int(row: &rusqlite::Row<'_>, column: usize, name: &str) -> Result<i64, String> {
+    match row.get_ref(column) {
         Ok(ValueRef::Integer(value)) => Ok(value),
         _ => Err(format!("acervo_kv.{name} is not an integer")),
-    };
-    let seq = int(0, "seq")?;
-    let bytes = |column: usize, name: &str| match row.get_ref(column) {
+    }
+}
+
+fn blob<'a>(row: &'a rusqlite::Row<'_>, column: usize, name: &str) -> Result<&'a [u8], String> {
+    match row.get_ref(column) {
         Ok(ValueRef::Blob(bytes)) => Ok(bytes),
-        Ok(ValueRef::Null) if name == "value" => Ok(&[][..]),
-        _ => Err(format!("acervo_kv.{name} of row {seq} is not a blob")),
-    };
+        _ => Err(format!("acervo_kv.{name} is not a blob")),
+    }
+}
+
+fn is_null(row: &rusqlite::Row<'_>, column: usize) -> bool {
+    matches!(row.get_ref(column), Ok(ValueRef::Null))
+}
+
+fn read_row<'a>(row: &'a rusqlite::Row<'_>) -> Result<RowRef<'a>, String> {
     Ok(RowRef {
-        seq,
-        space: int(1, "space")?,
-        name: bytes(2, "name")?,
-        value: bytes(3, "value")?,
-        stamp: Stamp { timestamp: int(4, "written")?, expires_at: int(5, "expires")? },
+        seq: int(row, 0, "seq")?,
+        space: int(row, 1, "space")?,
+        name: blob(row, 2, "name")?,
+        value: if is_null(row, 3) { &[] } else { blob(row, 3, "value")? },
+        stamp: Stamp { timestamp: int(row, 4, "written")?, expires_at: int(row, 5, "expires")? },
+    })
+}
+
+fn scan_row<'a>(row: &'a rusqlite::Row<'_>) -> Result<ScannedRow<'a>, String> {
+    let name = blob(row, 2, "name")?;
+    let is_deletion = is_null(row, 3);
+    let value_len = if is_deletion { 0 } else { int(row, 3, "value")? };
+    Ok(ScannedRow {
+        seq: int(row, 0, "seq")?,
+        space: int(row, 1, "space")?,
+        name,
+        is_deletion,
+        bytes: name.len() as u64 + value_len.unsigned_abs(),
     })
 }

@@ -16,4 +16,4 @@ mod schema;
 
 pub(crate) use connection::{Durability, Place, open_reader, open_writer};
 pub use error::StorageError;
-pub(crate) use log::{Extent, Log, Row, RowRef, SPACE_REGISTRY, SPACE_STORE};
+pub(crate) use log::{Extent, Log, Row, RowRef, SPACE_REGISTRY, SPACE_STORE, ScannedRow};

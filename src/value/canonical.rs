@@ -63,7 +63,7 @@ impl Value {
         let mut out = Vec::new();
         put_array_header(&mut out, u32::try_from(items.len()).map_err(|_| ValueError::TooLarge)?);
         for item in items {
-            out.extend_from_slice(item.as_bytes());
+            append(&mut out, item.as_bytes())?;
         }
         Self::checked(&out)
     }
@@ -84,8 +84,8 @@ impl Value {
         for (key, value) in pairs {
             check_key(key.view().token()).map_err(|what| ValueError::BadKey { what })?;
             keys.push(key.as_bytes());
-            out.extend_from_slice(key.as_bytes());
-            out.extend_from_slice(value.as_bytes());
+            append(&mut out, key.as_bytes())?;
+            append(&mut out, value.as_bytes())?;
         }
         if let Some(key) = duplicate(&mut keys) {
             return Err(ValueError::DuplicateKey { key: show_key(key) });
@@ -102,6 +102,7 @@ impl Value {
         let mut out = Vec::new();
         put_array_header(&mut out, u32::try_from(items.len()).map_err(|_| ValueError::TooLarge)?);
         for item in items {
+            out.try_reserve(item.len() + 8).map_err(|_| ValueError::OutOfMemory)?;
             put_string(&mut out, item);
         }
         Self::try_from_canonical(&out)
@@ -125,6 +126,16 @@ pub(crate) fn append_canonical(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Va
     if reader.at != bytes.len() {
         return Err(reader.fault(reader.at, "bytes follow after the value"));
     }
+    Ok(())
+}
+
+/// Appends a part, if there is memory for it and the whole stays in bounds.
+fn append(out: &mut Vec<u8>, part: &[u8]) -> Result<(), ValueError> {
+    if u32::try_from(out.len() + part.len()).is_err() {
+        return Err(ValueError::TooLarge);
+    }
+    out.try_reserve(part.len()).map_err(|_| ValueError::OutOfMemory)?;
+    out.extend_from_slice(part);
     Ok(())
 }
 

@@ -76,6 +76,11 @@ impl Value {
         Self { cell }
     }
 
+    /// Whether both are references to one cell.
+    pub(crate) fn is_same_cell(&self, other: &Self) -> bool {
+        self.cell.as_ptr() == other.cell.as_ptr()
+    }
+
     /// The nil value.
     #[must_use]
     pub fn nil() -> Self {

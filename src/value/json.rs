@@ -26,13 +26,15 @@ impl Value {
     /// number beyond a double, more than [`MAX_DEPTH`] levels.
     pub fn from_json(text: &[u8]) -> Result<Self, ValueError> {
         let fault = |error: serde_json::Error| ValueError::Json { what: error.to_string() };
+        // No value is much longer than its text.
         let mut out = Vec::new();
+        out.try_reserve(text.len()).map_err(|_| ValueError::OutOfMemory)?;
         let mut json = serde_json::Deserializer::from_slice(text);
         json.disable_recursion_limit();
         let zeros = NegativeZeros { text, met: Cell::new(0) };
         Builder { out: &mut out, zeros: &zeros, depth: 0 }.deserialize(&mut json).map_err(fault)?;
         json.end().map_err(fault)?;
-        Ok(Self::from_canonical(&out))
+        Self::try_from_canonical(&out)
     }
 
     /// Writes the value as JSON: map keys in byte order, no spaces, so that the

@@ -11,7 +11,7 @@ use acervo::database::{Database, Options};
 use acervo::error::Code;
 use acervo::kv::{Batch, Kv};
 use acervo::value::{Number, Value};
-use common::{Scratch, int, options, text};
+use common::{Scratch, as_int, int, options, stat, text};
 
 fn get(kv: &Kv, key: &str) -> Option<Value> {
     kv.get(key.as_bytes()).unwrap()
@@ -200,19 +200,6 @@ fn expired_keys_are_freed_and_stay_away_after_a_restart() {
     }
 }
 
-fn as_int(value: &Value) -> i64 {
-    match value.view().token() {
-        acervo::value::Token::Int(number) => number,
-        other => panic!("{other:?} is no int"),
-    }
-}
-
-fn stat(db: &Database, name: &str) -> i64 {
-    let stats = db.stats().unwrap();
-    let value = stats.lookup(text(name).as_bytes()).expect(name);
-    as_int(&Value::from_canonical(value))
-}
-
 #[test]
 fn purge_deletes_what_was_not_written_for_long() {
     let db = Scratch::memory();
@@ -258,6 +245,8 @@ fn bad_keys_values_and_limits_are_named() {
         assert_eq!(code(kv.put(&[7; 1025], one.as_bytes(), None)), Code::Invalid);
         kv.put(&[7; 1024], one.as_bytes(), None).unwrap();
         kv.delete(&[7; 1024]).unwrap();
+        // The registry keeps the name until the deletion is written.
+        db.flush().unwrap();
         assert_eq!(code(kv.put(b"k", text(&"x".repeat(101)).as_bytes(), None)), Code::Invalid);
         db.flush().unwrap();
         let mut last = Ok(());
@@ -427,4 +416,19 @@ fn a_deletion_can_be_conditional() {
         assert!(get(&kv, "k").is_none(), "{name}");
         assert!(kv.replace(b"k", None, None).unwrap(), "still missing");
     }
+}
+
+#[test]
+fn every_name_that_is_listed_is_walked() {
+    let db = Scratch::memory();
+    let store = db.store(b"x").unwrap();
+    // The raw key of no key, and one whose whole name is over the limit.
+    put(&db.global(), "x:", &int(1));
+    put(&store, &"l".repeat(1024), &int(2));
+    assert_eq!(names(&store, "").len(), 1);
+    assert_eq!(store.count(b"").unwrap(), 1);
+    assert_eq!(store.walk(b"").unwrap().filter(Result::is_ok).count(), 1);
+    let walked: Vec<usize> =
+        db.global().walk(b"").unwrap().map(|step| step.unwrap().0.len()).collect();
+    assert_eq!(walked, [2, 1026]);
 }

@@ -94,6 +94,17 @@ fn obey(db: &Database, words: &[&str]) -> String {
         }
         ["count", part] => kv(part).count(b"").unwrap().to_string(),
         ["flush"] => db.flush().map(|()| "done".to_owned()).unwrap(),
+        ["fill", rounds] => {
+            for round in 0..rounds.parse().unwrap() {
+                let mut batch = Batch::new();
+                for n in 0..200 {
+                    let key = format!("new{n}");
+                    batch.put(key.as_bytes(), int(round).as_bytes(), None, 100).unwrap();
+                }
+                db.global().commit(&batch).unwrap();
+            }
+            "done".to_owned()
+        }
         ["incr", times] => {
             for _ in 0..times.parse().unwrap() {
                 db.global().incr(b"n", Number::Int(1)).unwrap();
@@ -159,6 +170,68 @@ fn increments_of_two_processes_all_count() {
         assert_eq!(there.join().unwrap(), "done");
     });
     assert_eq!(get(&store, "n"), "4000");
+}
+
+#[test]
+fn a_batch_deletes_what_another_process_flushed() {
+    let scratch = Scratch::new();
+    let db = open(scratch.path());
+    let mut other = Other::start(&scratch);
+    other.ask("put registry shared 7");
+    other.ask("flush");
+    let mut batch = Batch::new();
+    batch.delete(b"shared").unwrap();
+    db.registry().commit(&batch).unwrap();
+    assert_eq!(get(&db.registry(), "shared"), "missing");
+    db.flush().unwrap();
+    assert_eq!(other.ask("get registry shared"), "missing");
+}
+
+#[test]
+fn a_put_is_there_while_it_is_written_by_a_process_far_behind() {
+    for _ in 0..10 {
+        let scratch = Scratch::new();
+        let db = open(scratch.path());
+        let registry = db.registry();
+        registry.put(b"first", int(1).as_bytes(), None).unwrap();
+        db.flush().unwrap();
+        let mut other = Other::start(&scratch);
+        // More than compaction leaves of it.
+        assert_eq!(other.ask("fill 60"), "done");
+        registry.put(b"n", int(1).as_bytes(), None).unwrap();
+        std::thread::scope(|scope| {
+            let flush = scope.spawn(|| db.flush().unwrap());
+            while !flush.is_finished() {
+                assert_eq!(get(&registry, "n"), "1");
+            }
+        });
+        assert!(registry.incr(b"n", Number::Int(1)).unwrap().equals(Number::Int(2)));
+        assert_eq!(get(&registry, "first"), "1");
+    }
+}
+
+#[test]
+fn a_process_that_writes_all_the_time_lets_others_in() {
+    let scratch = Scratch::new();
+    let db = open(scratch.path());
+    let mut other = Other::start(&scratch);
+    let store = db.global();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let relaxed = std::sync::atomic::Ordering::Relaxed;
+            for round in 0.. {
+                if stop.load(relaxed) {
+                    break;
+                }
+                store.put(b"mine", int(round).as_bytes(), None).unwrap();
+            }
+        });
+        // Each waits for the lock anew; none may come to its timeout.
+        assert_eq!(other.ask("incr 300"), "done");
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(get(&store, "n"), "300");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use acervo::database::{Database, Options};
-use acervo::value::{Value, put_int, put_string};
+use acervo::value::{Token, Value, put_int, put_string};
 
 /// A directory of its own for one test's database; gone when dropped.
 pub struct Scratch {
@@ -65,4 +65,17 @@ pub fn options(pairs: &[(&str, Value)]) -> Options {
         options.set(name, value.view()).expect(name);
     }
     options
+}
+
+pub fn as_int(value: &Value) -> i64 {
+    match value.view().token() {
+        Token::Int(number) => number,
+        other => panic!("{other:?} is no int"),
+    }
+}
+
+/// One of the figures of `stats` that are ints.
+pub fn stat(db: &Database, name: &str) -> i64 {
+    let stats = db.stats().expect("stats");
+    as_int(&Value::from_canonical(stats.lookup(text(name).as_bytes()).expect(name)))
 }
