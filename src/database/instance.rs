@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::kv::Engine;
 use crate::platform::file::FileId;
 use crate::platform::fork::PerProcess;
+use crate::platform::signals::AllBlocked;
 use crate::storage::StorageError;
 
 /// An open file, or a database in memory.
@@ -124,6 +125,7 @@ pub(super) fn flush_all_at_exit() {
     let waiting: Vec<Arc<Instance>> =
         open.into_iter().filter(|instance| instance.engine.has_unwritten()).collect();
     let done = Arc::new((Mutex::new(waiting.len()), Condvar::new()));
+    let _blocked = AllBlocked::new();
     for instance in waiting {
         let done = Arc::clone(&done);
         let flush = move || {
@@ -229,7 +231,7 @@ impl Instance {
         let finish = move || {
             let _ = own.finish();
         };
-        let _blocked = crate::platform::signals::AllBlocked::new();
+        let _blocked = AllBlocked::new();
         if std::thread::Builder::new().name("acervo-flush".to_owned()).spawn(finish).is_err() {
             // No thread is to be had: better slow than lost.
             let _ = self.finish();
