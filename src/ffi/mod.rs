@@ -9,9 +9,11 @@
 #![allow(unreachable_pub, dead_code, reason = "C reaches them: cbindgen reads this folder")]
 
 mod batch;
+mod convert;
 mod database;
 mod error;
 mod kv;
+mod kv_many;
 mod log;
 mod lua;
 mod raw;

@@ -28,6 +28,7 @@ mod follow;
 mod guard;
 mod handle;
 mod key;
+mod registry;
 mod space;
 mod stats;
 mod table;

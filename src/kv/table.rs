@@ -3,10 +3,13 @@
 //! A slot is one pointer, and the cell behind it holds key, stamp and value in
 //! one run of memory: a lookup costs one jump into the shard and one out of it.
 
-use std::hash::BuildHasher;
-use std::sync::atomic::Ordering::Relaxed;
+mod dirty;
+mod mark;
+mod room;
+mod sweep;
 
-use crate::platform::sync::RwLock;
+use std::hash::BuildHasher;
+
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -15,62 +18,11 @@ use super::KvError;
 use super::edit::{self, Change, Edit, Outcome};
 use super::expiry::Expiries;
 use crate::platform::clock;
+use crate::platform::sync::RwLock;
 use crate::value::Value;
-
-/// What the mark of a cell says: whether it waits to be written or is being
-/// written, and which row of the log is the latest of its key (0: none).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) seq: i64,
-    pub(super) dirty: bool,
-    pub(super) in_flight: bool,
-}
-
-impl Mark {
-    pub(super) fn of(cell: &Value) -> Self {
-        let bits = cell.mark().load(Relaxed);
-        Self { seq: (bits >> 2) as i64, dirty: bits & 1 != 0, in_flight: bits & 2 != 0 }
-    }
-
-    /// Only under the lock of the cell's shard, or while nobody else has the
-    /// cell: the lock orders the accesses, the atomic only makes them legal.
-    pub(super) fn set(self, cell: &Value) {
-        let bits = (self.seq as u64) << 2 | u64::from(self.in_flight) << 1 | u64::from(self.dirty);
-        cell.mark().store(bits, Relaxed);
-    }
-
-    /// Whether the file does not have the cell yet: it must not be lost, and
-    /// what comes from the file is older.
-    fn is_unwritten(self) -> bool {
-        self.dirty || self.in_flight
-    }
-}
-
-/// A row that the log has as `seq`.
-fn written(seq: i64) -> Mark {
-    Mark { seq, ..Mark::default() }
-}
-
-/// How much memory may still be taken.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
-    /// Bytes; `None`: as much as there is.
-    pub(super) bytes: Option<usize>,
-    /// What the limit is, for the error.
-    pub(super) limit: usize,
-}
-
-impl Room {
-    /// Fails if `added` bytes in the place of `removed` do not fit.
-    pub(super) fn check(self, added: usize, removed: usize) -> Result<(), KvError> {
-        match self.bytes {
-            Some(bytes) if added.saturating_sub(removed) > bytes => {
-                Err(KvError::MemoryLimit { limit: self.limit })
-            }
-            _ => Ok(()),
-        }
-    }
-}
+pub(super) use mark::Mark;
+use mark::written;
+pub(super) use room::Room;
 
 /// Whether a cell says that its key was deleted.
 pub(super) fn is_tombstone(cell: &Value) -> bool {
@@ -229,33 +181,10 @@ impl Shard {
     }
 }
 
-/// Puts the dirty cells with these hashes in flight.
-fn take_off(shard: &Shard, hashes: &[u64], portion: &mut Vec<Value>) {
-    for &hash in hashes {
-        // Two keys can share a hash; both may be listed.
-        for cell in shard.cells.iter_hash(hash) {
-            let mark = Mark::of(cell);
-            if mark.dirty {
-                Mark { dirty: false, in_flight: true, ..mark }.set(cell);
-                portion.push(cell.clone());
-            }
-        }
-    }
-}
-
 /// Cells by key. Every call locks one shard for as long as it takes.
 pub(super) struct Table {
     shards: Box<[Padded<RwLock<Shard>>]>,
     hasher: RandomState,
-}
-
-/// What a sweep did.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Swept {
-    /// Bytes that were freed.
-    pub(super) freed: usize,
-    /// When the next cell expires, in milliseconds since the epoch.
-    pub(super) next: Option<i64>,
 }
 
 /// What a table holds.
@@ -393,68 +322,6 @@ impl Table {
         }
     }
 
-    /// Gives the cells that wait to be written to `write`, in portions of about
-    /// `limit`, until it fails. Each key is given once; while `write` has a
-    /// cell it is in flight, and nobody takes it for written. Also tells how
-    /// many bytes that freed: the names of deleted keys.
-    pub(super) fn write_dirty<E>(
-        &self,
-        limit: usize,
-        mut write: impl FnMut(&[Value]) -> Result<(), E>,
-    ) -> (Result<(), E>, usize) {
-        let mut portion = Vec::new();
-        let mut result = Ok(());
-        let mut freed = 0;
-        for Padded(shard) in &self.shards {
-            // What is marked from here on is for the next time: no key may
-            // come twice, or its earlier cell would follow its later one.
-            let mut listed = std::mem::take(&mut shard.write().dirty);
-            while !listed.is_empty() && result.is_ok() {
-                let room = limit - portion.len();
-                let hashes = listed.split_off(listed.len().saturating_sub(room));
-                take_off(&shard.write(), &hashes, &mut portion);
-                if portion.len() >= limit {
-                    result = write(&portion);
-                    freed += self.landed(&portion, result.is_ok());
-                    portion.clear();
-                }
-            }
-            if result.is_err() {
-                shard.write().dirty.append(&mut listed);
-                break;
-            }
-        }
-        if result.is_ok() && !portion.is_empty() {
-            result = write(&portion);
-        }
-        freed += self.landed(&portion, result.is_ok());
-        (result, freed)
-    }
-
-    /// Cells come out of flight: they are in the file, or wait again. Tells
-    /// how many bytes were freed.
-    fn landed(&self, cells: &[Value], is_written: bool) -> usize {
-        let mut freed = 0;
-        for cell in cells {
-            let hash = self.hasher.hash_one(cell.key());
-            let mut shard = self.shard(hash).write();
-            // If the key has another cell by now, that one is listed already.
-            let Some(present) = shard.find(hash, cell.key()).filter(|it| it.is_same_cell(cell))
-            else {
-                continue;
-            };
-            let mark = Mark { in_flight: false, dirty: !is_written, ..Mark::of(present) };
-            mark.set(present);
-            if !is_written {
-                shard.dirty.push(hash);
-            } else if is_tombstone(cell) {
-                shard.remove(hash, cell.key());
-                freed += cost(cell);
-            }
-        }
-        freed
-    }
-
     /// Calls `visit` with every visible cell whose key starts with `prefix`,
     /// in no order, one shard locked at a time.
     pub(super) fn scan(&self, prefix: &[u8], mut visit: impl FnMut(&Value)) {
@@ -504,50 +371,6 @@ impl Table {
             freed += before - shard.bytes;
         }
         freed
-    }
-
-    /// Frees cells that expired before `now` (milliseconds).
-    pub(super) fn sweep(&self, now: i64) -> Swept {
-        let mut swept = Swept::default();
-        for Padded(shard) in &self.shards {
-            if shard.read().expiries.next().is_none() {
-                continue;
-            }
-            // In portions, so that others get in between.
-            while self.sweep_portion(&mut shard.write(), now, &mut swept.freed) {}
-            if let Some(due) = shard.read().expiries.next() {
-                swept.next = Some(swept.next.map_or(due, |next| next.min(due)));
-            }
-        }
-        swept
-    }
-
-    /// Frees some expired cells; true if there may be more.
-    fn sweep_portion(&self, shard: &mut Shard, now: i64, freed: &mut usize) -> bool {
-        const PORTION: usize = 256;
-        let before = shard.bytes;
-        for _ in 0..PORTION {
-            let Some(hash) = shard.expiries.take_due(now) else {
-                *freed += before - shard.bytes;
-                return false;
-            };
-            let is_expired = |cell: &&Value| {
-                let expires_at = cell.stamp().expires_at;
-                expires_at != 0 && expires_at <= now
-            };
-            let Some(cell) = shard.cells.iter_hash(hash).find(is_expired).cloned() else {
-                continue;
-            };
-            if Mark::of(&cell).is_unwritten() {
-                // The file still has an older state that must not come back.
-                shard.expiries.add(now + 1000, hash);
-            } else {
-                let hash = self.hasher.hash_one(cell.key());
-                shard.remove(hash, cell.key());
-            }
-        }
-        *freed += before - shard.bytes;
-        true
     }
 
     /// What the table holds.

@@ -12,7 +12,9 @@ fn generate() -> String {
         .filter(|path| !path.ends_with("mod.rs"))
         .collect();
     // The order a reader meets them in.
-    let order = ["version", "error", "value", "database", "log", "kv", "batch", "lua"];
+    let order = [
+        "version", "error", "value", "convert", "database", "log", "kv", "kv_many", "batch", "lua",
+    ];
     let place = |path: &Path| {
         let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         order.iter().position(|known| *known == name).unwrap_or(order.len())
