@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::platform::sync::{Condvar, Mutex};
-
 use super::OpenError;
 use super::options::Options;
 use crate::error::Error;
@@ -15,6 +13,7 @@ use crate::kv::Engine;
 use crate::platform::file::FileId;
 use crate::platform::fork::PerProcess;
 use crate::platform::signals::AllBlocked;
+use crate::platform::sync::{Condvar, Mutex};
 use crate::storage::StorageError;
 
 /// An open file, or a database in memory.

@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::platform::sync::{Condvar, Mutex};
-
 use super::engine::Engine;
 use super::stats::LogLevel;
 use crate::platform::clock;
 use crate::platform::signals::AllBlocked;
+use crate::platform::sync::{Condvar, Mutex};
 
 /// How often empty namespaces are looked for while there are writes.
 const UPKEEP: Duration = Duration::from_secs(10);

@@ -16,12 +16,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use crate::platform::sync::{Condvar, Mutex};
-
 use super::KvError;
 use super::edit::{Edit, Outcome};
 use super::engine::Engine;
 use super::space::Namespace;
+use crate::platform::sync::{Condvar, Mutex};
 use crate::storage::Log;
 use crate::value::Value;
 

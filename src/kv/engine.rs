@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::platform::sync::Mutex;
-
 use super::KvError;
 use super::background::Background;
 use super::commit::Committer;
@@ -16,6 +14,7 @@ use super::space::Spaces;
 use super::stats::Log as LogHook;
 use super::table::Room;
 use crate::platform::shared_counter::SharedCounter;
+use crate::platform::sync::Mutex;
 use crate::storage::Log;
 
 /// How an engine behaves; from the options of the first open.

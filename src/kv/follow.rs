@@ -7,7 +7,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::platform::sync::Mutex;
 use hashbrown::HashSet;
 
 use super::engine::Engine;
@@ -15,6 +14,7 @@ use super::table::{Table, is_tombstone};
 use super::{KvError, key};
 use crate::platform::clock;
 use crate::platform::shared_counter::SharedCounter;
+use crate::platform::sync::Mutex;
 use crate::storage::{Extent, Log, RowRef, SPACE_REGISTRY, SPACE_STORE, StorageError};
 use crate::value::{Value, append_canonical};
 

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use crate::platform::sync::RwLock;
 use hashbrown::HashMap;
 
 use super::key;
 use super::table::{Table, Usage};
+use crate::platform::sync::RwLock;
 use crate::value::Value;
 
 /// The registry is hammered by all threads at once.

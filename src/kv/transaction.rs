@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::platform::sync::MutexGuard;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -15,6 +14,7 @@ use super::engine::Engine;
 use super::follow::{Follower, Shared};
 use super::space::Namespace;
 use super::table::{Room, cost, is_tombstone};
+use crate::platform::sync::MutexGuard;
 use crate::storage::{Log, Row, SPACE_REGISTRY, SPACE_STORE};
 use crate::value::Value;
 
