@@ -123,6 +123,23 @@ struct is_plain_integer
 template <class T>
 inline constexpr bool always_false = false;
 
+/// Whole milliseconds, rounded up; 0 if it is not positive, nothing if it is
+/// NaN or too large.
+template <class Rep, class Period>
+std::optional<std::int64_t> milliseconds_of(std::chrono::duration<Rep, Period> time)
+{
+    const double count = std::chrono::duration<double, std::milli>(time).count();
+    if (!(count < 9.2e18))
+        return std::nullopt;
+    if (count <= 0)
+        return 0;
+    // A double is exact enough for thousands of centuries, and what converts
+    // exactly may overflow there.
+    if (count >= 9e15)
+        return static_cast<std::int64_t>(count);
+    return std::int64_t{std::chrono::ceil<std::chrono::milliseconds>(time).count()};
+}
+
 }  // namespace detail
 
 // ---------------------------------------------------------------- errors
@@ -166,8 +183,10 @@ public:
     /// Whether the same call may succeed later.
     bool retryable() const noexcept
     {
-        return raw_.get() != nullptr ? acervo_error_retryable(raw_.get())
-                                     : code_ == ACERVO_CONFLICT;
+        if (raw_.get() != nullptr)
+            return acervo_error_retryable(raw_.get());
+        return code_ == ACERVO_TIMEOUT || code_ == ACERVO_UNAVAILABLE ||
+               code_ == ACERVO_CONFLICT || code_ == ACERVO_RATE_LIMITED;
     }
 
     /// More about the failure, nothing if there is no more. The value is a
@@ -521,7 +540,8 @@ public:
     }
 
     /// The value as a C++ type: bool, any integer (INVALID if out of its
-    /// range), float, double, std::string, std::string_view (borrowed),
+    /// range), float, double (a float that is not exact is rounded; INVALID if out of range, or
+    /// an integer that the type does not hold exactly), std::string, std::string_view (borrowed),
     /// std::optional, a container with push_back, or an associative container.
     template <class T>
     result<T> as() const;
@@ -770,7 +790,12 @@ result<T> value::as() const
         result<double> wide = as_float();
         if (!wide)
             return std::move(wide).error();
-        return static_cast<T>(*wide);
+        if (std::isfinite(*wide) && std::abs(*wide) > std::numeric_limits<T>::max())
+            return acervopp::error(ACERVO_INVALID, "the number does not fit the type asked for");
+        const T narrow = static_cast<T>(*wide);
+        if (is_int() && narrow != *wide)
+            return acervopp::error(ACERVO_INVALID, "the integer does not fit the type asked for");
+        return narrow;
     } else if constexpr (std::is_same_v<T, std::string_view>) {
         return as_string();
     } else if constexpr (std::is_same_v<T, std::string>) {
@@ -863,10 +888,12 @@ public:
                      std::chrono::duration<Rep, Period> time_to_live)
     {
         acervo_error *err = nullptr;
-        const auto ttl = std::chrono::ceil<std::chrono::milliseconds>(time_to_live).count();
+        const std::optional<std::int64_t> ttl = detail::milliseconds_of(time_to_live);
+        if (!ttl)
+            return error(ACERVO_INVALID, "the time to live is no number of milliseconds");
         const std::int32_t code =
             acervo_batch_put_ttl(raw_.get(), detail::data_of(key), key.size(), held.c_handle(),
-                                 static_cast<std::int64_t>(ttl), &err);
+                                 *ttl, &err);
         return detail::finish(code, err);
     }
 
@@ -926,10 +953,12 @@ public:
                      std::chrono::duration<Rep, Period> time_to_live)
     {
         acervo_error *err = nullptr;
-        const auto ttl = std::chrono::ceil<std::chrono::milliseconds>(time_to_live).count();
+        const std::optional<std::int64_t> ttl = detail::milliseconds_of(time_to_live);
+        if (!ttl)
+            return error(ACERVO_INVALID, "the time to live is no number of milliseconds");
         const std::int32_t code =
             acervo_kv_put_ttl(raw_.get(), detail::data_of(key), key.size(), held.c_handle(),
-                              static_cast<std::int64_t>(ttl), &err);
+                              *ttl, &err);
         return detail::finish(code, err);
     }
 

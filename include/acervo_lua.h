@@ -8,6 +8,10 @@
  * `require "acervo"` through package.cpath needs this header only if its Lua is
  * linked statically and not exported.
  *
+ * A Lua state, with all its coroutines, is used by one thread at a time, and
+ * its calls nest: a host that switches between machine stacks inside a call
+ * (fibers) gives each stack a state of its own.
+ *
  * A C++ host whose Lua was compiled as C++ includes its own Lua headers before
  * this one; in any other C++ host they are included here as C.
  */

@@ -8,6 +8,8 @@
 
 use std::cell::{Cell, UnsafeCell};
 
+use crate::error::{Code, Error};
+
 use super::context::Context;
 use super::state::Lua;
 use super::userdata::{Held, Kind};
@@ -31,6 +33,28 @@ pub(super) struct Buffer {
     bytes: *mut Vec<u8>,
     /// Set if it is the state's own.
     owner: Option<&'static Scratch>,
+}
+
+/// Appends bytes whose number a script has chosen.
+#[inline]
+pub(super) fn append(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
+    out.try_reserve(bytes.len()).map_err(|_| out_of_memory())?;
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// The bytes of all `parts`, one behind the other.
+pub(super) fn concat(parts: &[&[u8]]) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::new();
+    out.try_reserve_exact(parts.iter().map(|part| part.len()).sum())
+        .map_err(|_| out_of_memory())?;
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    Ok(out)
+}
+
+#[cold]
+pub(super) fn out_of_memory() -> Error {
+    Error::new(Code::Internal, "out of memory")
 }
 
 /// A buffer for a nested call.
@@ -88,6 +112,12 @@ impl Buffer {
     pub(super) fn read<'a>(self) -> &'a [u8] {
         // SAFETY: as above; the caller keeps to what is said there.
         unsafe { (*self.bytes).as_slice() }
+    }
+
+    /// Appends bytes whose number a script has chosen.
+    #[inline]
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        append(self.bytes(), bytes)
     }
 
     /// Gives the buffer back.

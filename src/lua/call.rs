@@ -3,28 +3,32 @@
 use std::ffi::c_int;
 use std::fmt::Display;
 use std::io::Write;
-use std::ptr::NonNull;
 
 use crate::error::{Code, Error};
 use crate::kv::Kv;
 use crate::value::{Token, Value};
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, append};
 use super::context::Context;
 use super::decode::{self, Unpushable};
 use super::encode::{self, Limits};
 use super::guard::guard;
 use super::handle::BigInt;
-use super::part::{Part, PartObject};
+use super::part::{Part, PartObject, closed};
 use super::position::write_position;
-use super::state::{Lua, TYPE_TABLE};
+use super::state::{Lua, TYPE_FUNCTION, TYPE_TABLE};
 use super::userdata;
 
 /// A running call.
 pub(super) struct Call {
     pub(super) lua: Lua,
     pub(super) context: &'static Context,
-    part: NonNull<PartObject>,
+    /// The part's place, kept alive by the function's upvalue. It may be
+    /// emptied whenever Lua runs: when the call is made by a finalizer, that of
+    /// the part may follow in the middle of it.
+    part: *mut Option<PartObject>,
+    /// What messages call the function: before and behind its name.
+    label: (&'static str, &'static str),
     pub(super) buffer: Buffer,
     /// The function's name without its module.
     name: &'static str,
@@ -57,21 +61,28 @@ impl Call {
             lua.push_bytes(b"acervo: no context");
             lua.raise()
         };
-        let Some(part) = userdata::upvalue::<PartObject>(lua, 2) else {
-            // The state is closing and the finalizer of the part has run.
+        let part = userdata::upvalue_cell::<PartObject>(lua, 2);
+        // SAFETY: see the field; nothing runs in between.
+        let Some(PartObject { part: kind, .. }) = (unsafe { &*part }) else {
+            // The finalizer of the part has run.
             lua.push_bytes(b"database is closed");
             lua.raise()
         };
-        let part = NonNull::from(part);
-        Self { lua, context, part, buffer: Buffer::take(lua, context), name, given, writes: false }
+        let label = match kind {
+            Part::Registry => ("registry.", ": "),
+            Part::Store | Part::Namespace(_) => ("store.", ": "),
+            Part::Global => ("store.", "_global: "),
+        };
+        let buffer = Buffer::take(lua, context);
+        Self { lua, context, part, label, buffer, name, given, writes: false }
     }
 
-    /// The part. Nested calls use it too, so the reference is never kept
-    /// across a call into Lua that can run other code.
+    /// The part. Nested calls use it too, and its finalizer may run in one, so
+    /// the reference is never kept across a call into Lua.
     #[inline]
-    fn part(&mut self) -> &mut PartObject {
-        // SAFETY: an upvalue of the running function; see above.
-        unsafe { self.part.as_mut() }
+    fn part(&mut self) -> Result<&mut PartObject, Error> {
+        // SAFETY: see the field.
+        unsafe { (*self.part).as_mut() }.ok_or_else(closed)
     }
 
     /// Ends the call in an error, `file:line: store.put: message`.
@@ -98,14 +109,9 @@ impl Call {
     #[cold]
     fn raise(&mut self) -> ! {
         let lua = self.lua;
-        let (module, suffix) = match self.part().part {
-            Part::Registry => ("registry", ""),
-            Part::Store | Part::Namespace(_) => ("store", ""),
-            Part::Global => ("store", "_global"),
-        };
-        let name = self.name;
+        let (name, (module, colon)) = (self.name, self.label);
         prefix(lua, self.buffer.bytes(), |out| {
-            let _ = write!(out, "{module}.{name}{suffix}: ");
+            let _ = write!(out, "{module}{name}{colon}");
         });
         lua.push_bytes(self.buffer.read());
         self.buffer.release();
@@ -122,7 +128,8 @@ impl Call {
     pub(super) fn key(&mut self) -> &'static [u8] {
         if !self.lua.is_string(1) {
             let got = self.argument_type(1);
-            self.refuse(format_args!("key must be a string, got {got}"));
+            let hint = self.colon_hint();
+            self.refuse(format_args!("key must be a string, got {got}{hint}"));
         }
         self.lua.bytes(1)
     }
@@ -134,9 +141,30 @@ impl Call {
         }
         if !self.lua.is_string(1) {
             let got = self.argument_type(1);
-            self.refuse(format_args!("prefix must be a string, got {got}"));
+            let hint = self.colon_hint();
+            self.refuse(format_args!("prefix must be a string, got {got}{hint}"));
         }
         self.lua.bytes(1)
+    }
+
+    /// What messages add if the first argument is a module, as in
+    /// `store:put(...)`.
+    #[cold]
+    pub(super) fn colon_hint(&self) -> &'static str {
+        if self.is_called_with_colon() { "; call with a dot, not a colon" } else { "" }
+    }
+
+    /// Whether the first argument looks like a module of ours: a table with a
+    /// function `put_all`.
+    pub(super) fn is_called_with_colon(&self) -> bool {
+        let lua = self.lua;
+        if !lua.is_table(1) {
+            return false;
+        }
+        lua.raw_get_name(1, "put_all");
+        let is_module = lua.type_of(-1) == TYPE_FUNCTION;
+        lua.pop(1);
+        is_module
     }
 
     /// What messages call the type of an argument.
@@ -158,7 +186,7 @@ impl Call {
     #[inline]
     pub(super) fn encode(&mut self, index: c_int) {
         let context = self.context;
-        let limit = match self.part().handle(context) {
+        let limit = match self.part().and_then(|part| part.handle(context)) {
             Ok(handle) => handle.database.value_limit(),
             Err(error) => self.fail(error),
         };
@@ -181,7 +209,7 @@ impl Call {
     ) -> R {
         let out = self.buffer;
         let (lua, context, writes) = (self.lua, self.context, self.writes);
-        let result = self.part().open(lua, context).and_then(|kv| {
+        let result = self.part().and_then(|part| part.open(lua, context)).and_then(|kv| {
             let mut out = out;
             guard(|| work(kv, out.bytes())).inspect_err(|error| {
                 if writes && error.code == Code::Panic {
@@ -198,12 +226,13 @@ impl Call {
     /// The store itself, for work that lasts longer than a call.
     pub(super) fn kv(&mut self) -> Result<Kv, Error> {
         let (lua, context) = (self.lua, self.context);
-        self.part().open(lua, context).cloned()
+        self.part()?.open(lua, context).cloned()
     }
 
     pub(super) fn big_int(&mut self) -> BigInt {
         let context = self.context;
-        self.part().handle(context).map(|handle| handle.big_int).unwrap_or_default()
+        let handle = self.part().and_then(|part| part.handle(context));
+        handle.map(|handle| handle.big_int).unwrap_or_default()
     }
 
     /// Pushes a value that was read.
@@ -280,7 +309,9 @@ impl Call {
             if !lua.is_string(top + 1) || lua.bytes(top + 1) != b"ttl" {
                 if lua.is_string(top + 1) {
                     let name = lua.bytes(top + 1);
-                    self.refuse(format_args!("unknown option \"{}\"", name.escape_ascii()));
+                    let shown = name[..name.len().min(64)].escape_ascii();
+                    let hint = self.colon_hint();
+                    self.refuse(format_args!("unknown option \"{shown}\"{hint}"));
                 }
                 self.refuse("unknown option: its name is no string");
             }
@@ -291,20 +322,23 @@ impl Call {
             ttl = Some(lua.number(top + 2));
             lua.set_top(top + 1);
         }
-        match ttl.map(ttl_milliseconds) {
-            None => None,
-            Some(Some(milliseconds)) => Some(milliseconds),
-            Some(None) => self.refuse("ttl must be a positive number of seconds"),
+        let seconds: f64 = ttl?;
+        if seconds > LONGEST_TTL {
+            self.refuse(format_args!(
+                "ttl must be at most {LONGEST_TTL} seconds (100000 years); to keep a key for \
+                 good, give none"
+            ));
         }
+        if seconds.is_nan() || seconds <= 0.0 {
+            self.refuse("ttl must be a positive number of seconds");
+        }
+        Some((seconds * 1000.0).ceil() as i64)
     }
 }
 
-/// Whole milliseconds, at least 1, of a positive number of seconds up to a
-/// hundred thousand years.
-fn ttl_milliseconds(seconds: f64) -> Option<i64> {
-    const LONGEST: f64 = 100_000.0 * 366.0 * 86_400.0;
-    (seconds > 0.0 && seconds <= LONGEST).then(|| (seconds * 1000.0).ceil() as i64)
-}
+/// A hundred thousand years, in seconds: far from the end of 64-bit
+/// milliseconds.
+const LONGEST_TTL: f64 = 100_000.0 * 366.0 * 86_400.0;
 
 /// What a read found: set where it is read, since it is on the way of every
 /// get.
@@ -320,7 +354,7 @@ impl Found {
     /// Takes a value to be pushed: appends its bytes to `out`, under the
     /// store's lock, unless it is a scalar.
     #[inline]
-    pub(super) fn set(&mut self, value: &Value, out: &mut Vec<u8>) {
+    pub(super) fn set(&mut self, value: &Value, out: &mut Vec<u8>) -> Result<(), Error> {
         self.timestamp = value.timestamp();
         self.fetched = match value.view().token() {
             Token::Nil => Fetched::Nil,
@@ -328,10 +362,11 @@ impl Found {
             Token::Int(integer) => Fetched::Int(integer),
             Token::Float(float) => Fetched::Float(float),
             Token::String(_) | Token::Array(_) | Token::Map(_) => {
-                out.extend_from_slice(value.as_bytes());
+                append(out, value.as_bytes())?;
                 Fetched::Buffered
             }
         };
+        Ok(())
     }
 }
 

@@ -35,6 +35,22 @@ fn capture_from(lua: Lua, ffi: c_int) -> bool {
         }
         set_place(lua, place);
     }
+    // What compares cdata: `ffi.new("int64_t")` and the `__eq` of all cdata.
+    lua.raw_get_name(ffi, "new");
+    push_place(lua, Place::FfiInt64);
+    if !lua.protected_call(1, 1) || lua.type_of(-1) != TYPE_CDATA {
+        return false;
+    }
+    if !lua.get_metatable(-1) {
+        return false;
+    }
+    lua.raw_get_name(lua.top(), "__eq");
+    if lua.type_of(-1) != TYPE_FUNCTION {
+        return false;
+    }
+    set_place(lua, Place::FfiEqual);
+    lua.pop(1);
+    set_place(lua, Place::FfiProbe);
     for (place, function) in [(Place::FfiIsType, "istype"), (Place::FfiNew, "new")] {
         lua.raw_get_name(ffi, function);
         if lua.type_of(-1) != TYPE_FUNCTION {
@@ -53,16 +69,32 @@ pub(super) fn integer(lua: Lua, context: &Context, index: c_int) -> Result<i64, 
         return Err(OTHER);
     }
     if is_type(lua, Place::FfiInt64, index) {
-        // SAFETY: for a cdata LuaJIT gives the address of its content, here an
-        // int64_t.
-        Ok(unsafe { lua.pointer(index).cast::<i64>().read() })
+        bits(lua, index).ok_or(OTHER)
     } else if is_type(lua, Place::FfiUint64, index) {
-        // SAFETY: as above, a uint64_t.
-        let unsigned = unsafe { lua.pointer(index).cast::<u64>().read() };
-        i64::try_from(unsigned).map_err(|_| "a uint64 above 2^63 - 1")
+        let bits = bits(lua, index).ok_or(OTHER)?;
+        if bits < 0 { Err("a uint64 above 2^63 - 1") } else { Ok(bits) }
     } else {
         Err(OTHER)
     }
+}
+
+/// The bits of the 64-bit integer at `index`. `ffi.istype` takes a reference
+/// (`ffi.cast("int64_t &", p)`) for what it refers to, but its content is an
+/// address: so the bits are what they seem to be only if LuaJIT finds an
+/// int64_t of the same bits equal. None for references.
+fn bits(lua: Lua, index: c_int) -> Option<i64> {
+    // SAFETY: for a cdata LuaJIT gives the address of its content, here an
+    // integer or an address of 64 bits.
+    let bits = unsafe { lua.pointer(index).cast::<i64>().read() };
+    push_place(lua, Place::FfiEqual);
+    lua.push_value(index);
+    push_place(lua, Place::FfiProbe);
+    // SAFETY: the probe is an int64_t that nobody but us has.
+    unsafe { lua.pointer(-1).cast_mut().cast::<i64>().write(bits) };
+    lua.call(2, 1);
+    let is_equal = lua.to_bool(-1);
+    lua.pop(1);
+    is_equal.then_some(bits)
 }
 
 fn is_type(lua: Lua, ctype: Place, index: c_int) -> bool {

@@ -47,6 +47,9 @@ pub(super) enum Place {
     FfiNew,
     FfiInt64,
     FfiUint64,
+    /// The `__eq` of cdata, and an int64 to compare with.
+    FfiEqual,
+    FfiProbe,
 }
 
 impl Place {

@@ -60,10 +60,7 @@ fn parse(lua: Lua, called: Called, what: &str, parse: fn(&[u8]) -> Result<Value,
     }
     let bytes = lua.bytes(argument);
     let mut buffer = Buffer::take(lua, context);
-    let parsed = guard(|| {
-        buffer.bytes().extend_from_slice(parse(bytes)?.as_bytes());
-        Ok(())
-    });
+    let parsed = guard(|| buffer.append(parse(bytes)?.as_bytes()));
     match parsed {
         Ok(()) => database::push_result(lua, context, buffer, slot, big_int),
         Err(error) => {
@@ -87,7 +84,7 @@ fn render(lua: Lua, called: Called, render: fn(&mut Vec<u8>) -> Result<(), Error
     let limits = Limits::of_value(usize::MAX);
     let rendered = match encode::encode(lua, context, argument, buffer.bytes(), limits) {
         Ok(()) => guard(|| render(buffer.bytes())),
-        Err(_) => Err(Error::invalid(String::from_utf8_lossy(buffer.read()))),
+        Err(refused) => Err(refused.error(buffer.read())),
     };
     match rendered {
         Ok(()) => {
@@ -112,9 +109,7 @@ fn parse_msgpack(lua: Lua, called: Called) -> c_int {
 
 fn render_json(lua: Lua, called: Called) -> c_int {
     render(lua, called, |bytes| {
-        let text = Value::from_canonical(bytes).to_json()?;
-        bytes.clear();
-        bytes.extend_from_slice(text.as_bytes());
+        *bytes = Value::try_from_canonical(bytes)?.to_json()?.into_bytes();
         Ok(())
     })
 }

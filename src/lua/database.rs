@@ -18,7 +18,7 @@ use super::handle::{BigInt, Handle, Owner};
 use super::modules::push_part;
 use super::part::{Part, Source, closed};
 use super::runtimes::{Entry, entry};
-use super::state::Lua;
+use super::state::{Lua, TYPE_STRING, TYPE_TABLE};
 use super::userdata::{self, Held, Kind};
 
 /// A database as scripts hold it.
@@ -66,18 +66,26 @@ pub(super) fn fill_metatable(lua: Lua, context: &Context) {
     lua.set_top(top);
 }
 
+/// No path and no option comes near.
+const LARGEST_OPTIONS: usize = 1 << 20;
+
 /// `acervo.open(path | {path =, ...options})`.
 pub(super) fn open(lua: Lua) -> c_int {
     let context = context_of(lua);
     lua.set_top(1);
     let slot = ErrorSlot::push(lua, context);
+    if !matches!(lua.type_of(1), TYPE_STRING | TYPE_TABLE) {
+        let got = lua.type_name(1);
+        let message = format!("a path or a table of options is needed, got {got}");
+        return slot.fail(lua, Error::invalid(message));
+    }
     let object = userdata::push_empty::<DatabaseObject>(lua, context);
     let object_index = lua.top();
     let mut buffer = Buffer::take(lua, context);
-    let limits = Limits { root: "options", ..Limits::of_value(usize::MAX) };
+    let limits = Limits { root: "options", ..Limits::of_value(LARGEST_OPTIONS) };
     let result = match encode::encode(lua, context, 1, buffer.bytes(), limits) {
         Ok(()) => guard(|| open_with(buffer.read(), context)),
-        Err(_) => Err(Error::invalid(String::from_utf8_lossy(buffer.read()))),
+        Err(refused) => Err(refused.error(buffer.read())),
     };
     buffer.release();
     match result {
@@ -241,7 +249,7 @@ fn index(lua: Lua) -> c_int {
 fn source(lua: Lua, context: &'static Context) -> Source {
     match userdata::get::<DatabaseObject>(lua, context, 1) {
         Some(object) => Source::Handle(Arc::clone(&object.0)),
-        None => Source::Default,
+        None => Source::Closed,
     }
 }
 
@@ -305,7 +313,7 @@ fn stats(lua: Lua) -> c_int {
     let mut buffer = Buffer::take(lua, context);
     let written = this(lua, context).and_then(|handle| {
         guard(|| {
-            buffer.bytes().extend_from_slice(handle.database.stats()?.as_bytes());
+            buffer.append(handle.database.stats()?.as_bytes())?;
             Ok(handle.big_int)
         })
     });
@@ -342,10 +350,11 @@ fn namespace(lua: Lua) -> c_int {
     let ident = lua.is_string(2).then(|| lua.bytes(2));
     let checked = this(lua, context).and_then(|handle| {
         guard(|| {
-            if context.host.borrow().is_some() {
+            handle.database.check()?;
+            if context.host.borrow().as_ref().is_some_and(|host| host.ident.is_some()) {
                 return Err(Error::new(
                     Code::PermissionDenied,
-                    "namespace: the host has bound this state",
+                    "namespace: the host has bound this state to an ident",
                 ));
             }
             let ident = ident.ok_or_else(|| Error::invalid("ident must be a string"))?;

@@ -12,6 +12,8 @@ use super::state::Lua;
 pub(super) enum Unpushable {
     /// An integer that a number of this Lua version cannot hold.
     Integer(i64),
+    /// An integer key that, converted, is another key of the same map.
+    Collision(i64),
     /// The Lua stack cannot grow.
     Stack,
 }
@@ -23,13 +25,18 @@ impl std::fmt::Display for Unpushable {
                 f,
                 "integer {integer} does not fit a number of this Lua version (option big_int)"
             ),
+            Self::Collision(integer) => write!(
+                f,
+                "key {integer} becomes the same as another key of its map in this Lua version \
+                 (option big_int)"
+            ),
             Self::Stack => f.write_str("Lua stack overflow"),
         }
     }
 }
 
 /// 2^53.
-const EXACT: u64 = 1 << 53;
+pub(super) const EXACT: u64 = 1 << 53;
 
 /// Pushes the value in `bytes`, new tables and all. On failure the stack holds
 /// parts of it, which the caller drops.
@@ -127,13 +134,47 @@ impl Decoder<'_> {
         Ok(())
     }
 
+    /// Whether a key is pushed as something else than an integer.
+    #[inline]
+    fn converts(&self, key: Token<'_>) -> bool {
+        matches!(key, Token::Int(integer) if integer.unsigned_abs() > EXACT)
+            && !self.lua.version().has_integers()
+            && !self.context.has_ffi.get()
+    }
+
+    /// Fails if the map on the stack has the key above it already. Its values
+    /// are never nil.
+    #[cold]
+    fn check_key(&self, key: Token<'_>) -> Result<(), Unpushable> {
+        let lua = self.lua;
+        lua.push_value(-1);
+        lua.raw_get(-3);
+        let is_free = lua.is_none_or_nil(-1);
+        lua.pop(1);
+        if is_free {
+            return Ok(());
+        }
+        let text = |bytes| std::str::from_utf8(bytes).ok()?.parse().ok();
+        Err(Unpushable::Collision(match key {
+            Token::Int(integer) => integer,
+            Token::Float(float) => float as i64,
+            Token::String(bytes) => text(bytes).unwrap_or_default(),
+            _ => 0,
+        }))
+    }
+
     fn map(&mut self, len: u32) -> Result<(), Unpushable> {
         let lua = self.lua;
         self.reserve()?;
         lua.create_table(0, len);
+        let mut converted = false;
         for _ in 0..len {
             let key = self.view.token();
             self.push(key)?;
+            converted |= self.converts(key);
+            if converted {
+                self.check_key(key)?;
+            }
             let value = self.view.token();
             self.push(value)?;
             lua.raw_set(-3);

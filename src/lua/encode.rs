@@ -6,6 +6,7 @@
 use std::ffi::{c_int, c_void};
 use std::fmt::Write as _;
 
+use crate::error::{Code, Error};
 use crate::value::{
     MAX_DEPTH, View, begin_map, end_map, has_equal_keys, put_array_header, put_bool, put_float,
     put_int, put_map_header, put_nil, put_string,
@@ -22,6 +23,9 @@ use super::version::TYPE_CDATA;
 /// Largest magnitude up to which every integer is a double of its own.
 pub(super) const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// Enough for a scalar, or what stands before the content of another value.
+const HEAD: usize = 16;
+
 /// Why a Lua value is no value of ours.
 #[derive(Clone, Copy, Debug)]
 enum Refusal {
@@ -37,6 +41,7 @@ enum Refusal {
     TooLarge,
     /// The Lua stack cannot grow.
     Stack,
+    OutOfMemory,
 }
 
 /// The tables around the one being written.
@@ -65,8 +70,15 @@ impl Limits {
     }
 }
 
-/// The text in the buffer says what is wrong.
-pub(super) struct Refused;
+/// Why a value was not encoded; the text in the buffer says more.
+pub(super) struct Refused(Code);
+
+impl Refused {
+    /// As an error, with the text.
+    pub(super) fn error(self, text: &[u8]) -> Error {
+        Error::new(self.0, String::from_utf8_lossy(text))
+    }
+}
 
 /// Appends the value at `index`, an absolute index. On failure `out` holds the
 /// message instead: `value.limites.cpu: a function cannot be stored`.
@@ -86,7 +98,11 @@ pub(super) fn encode(
         let path = String::from_utf8_lossy(out).into_owned();
         out.clear();
         out.extend_from_slice(describe(refusal, &path, limits).as_bytes());
-        Refused
+        Refused(if matches!(refusal, Refusal::OutOfMemory) {
+            Code::Internal
+        } else {
+            Code::Invalid
+        })
     })
 }
 
@@ -104,6 +120,7 @@ fn describe(refusal: Refusal, path: &str, limits: Limits) -> String {
             format!("{root}{path}: larger than the limit of {} bytes", limits.size)
         }
         Refusal::Stack => format!("{root}{path}: Lua stack overflow"),
+        Refusal::OutOfMemory => "out of memory".to_owned(),
     }
 }
 
@@ -125,6 +142,7 @@ impl Encoder<'_> {
         top: c_int,
         outer: Option<&Outer<'_>>,
     ) -> Result<(), Refusal> {
+        self.reserve(HEAD)?;
         match self.lua.type_of(index) {
             TYPE_STRING => return self.string(index),
             TYPE_NUMBER => self.number(index),
@@ -149,6 +167,15 @@ impl Encoder<'_> {
         Err(refusal)
     }
 
+    /// Makes room; what is written after that does not allocate.
+    #[inline]
+    fn reserve(&mut self, len: usize) -> Result<(), Refusal> {
+        match self.out.try_reserve(len) {
+            Ok(()) => Ok(()),
+            Err(_) => self.refuse(Refusal::OutOfMemory),
+        }
+    }
+
     #[inline]
     fn check_size(&mut self) -> Result<(), Refusal> {
         if self.out.len() > self.end { self.refuse(Refusal::TooLarge) } else { Ok(()) }
@@ -160,6 +187,7 @@ impl Encoder<'_> {
             // Checked before the bytes are copied: they may be gigabytes.
             return self.refuse(Refusal::TooLarge);
         }
+        self.reserve(bytes.len() + HEAD)?;
         put_string(self.out, bytes);
         self.check_size()
     }
@@ -183,6 +211,7 @@ impl Encoder<'_> {
     /// Appends the key at `index`. Tells whether another key of the table may
     /// be equal to it: Lua compares cdata by identity.
     fn key(&mut self, index: c_int) -> Result<bool, Refusal> {
+        self.reserve(HEAD)?;
         match self.lua.type_of(index) {
             TYPE_STRING => self.string(index)?,
             TYPE_BOOLEAN => put_bool(self.out, self.lua.to_bool(index)),
@@ -304,7 +333,7 @@ impl Encoder<'_> {
             }
             return Ok(());
         }
-        self.turn_into_map(start, header_end, count);
+        self.turn_into_map(start, header_end, count)?;
         self.pairs(table, top, here, start, count)
     }
 
@@ -332,8 +361,19 @@ impl Encoder<'_> {
 
     /// Makes the first `count` pairs of a map of what was written as the first
     /// `count` elements of an array.
-    fn turn_into_map(&mut self, start: usize, header_end: usize, count: u32) {
-        let elements = self.out[header_end..].to_vec();
+    fn turn_into_map(
+        &mut self,
+        start: usize,
+        header_end: usize,
+        count: u32,
+    ) -> Result<(), Refusal> {
+        // Each element gets a key before it.
+        self.reserve(HEAD * (count as usize + 1))?;
+        let mut elements = Vec::new();
+        if elements.try_reserve_exact(self.out.len() - header_end).is_err() {
+            return self.refuse(Refusal::OutOfMemory);
+        }
+        elements.extend_from_slice(&self.out[header_end..]);
         self.out.truncate(start);
         let _ = begin_map(self.out);
         let mut view = View::new(&elements);
@@ -341,6 +381,7 @@ impl Encoder<'_> {
             put_int(self.out, index);
             self.out.extend_from_slice(view.skip());
         }
+        Ok(())
     }
 
     /// Appends the pair on the stack and those after it to the map begun at
@@ -362,6 +403,7 @@ impl Encoder<'_> {
             count += 1;
             lua.set_top(key);
             if !lua.next(table) {
+                self.reserve(HEAD)?;
                 end_map(self.out, start, count);
                 if may_be_equal && has_equal_keys(&self.out[start..]) {
                     return self.refuse(Refusal::EqualKeys);

@@ -5,11 +5,13 @@ use std::ffi::c_int;
 use crate::error::{Code, Error};
 use crate::value::Value;
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, append};
 use super::call::prefix;
 use super::context::{self, Context};
 use super::decode;
+use super::guard::guard;
 use super::handle::BigInt;
+use super::part::closed;
 use super::position::Record;
 use super::runtimes::{Entry, entry};
 use super::state::{Lua, TYPE_NUMBER, TYPE_STRING};
@@ -141,7 +143,8 @@ pub(super) fn raise_buffer(lua: Lua, mut buffer: Buffer, name: &str) -> ! {
     lua.raise()
 }
 
-/// The error object at the first argument of its method.
+/// The error object at the first argument of its method. Pushing anything may
+/// finalize it: what is more than a number is copied first, see [`copied`].
 fn this(lua: Lua, context: &'static Context) -> &'static ErrorObject {
     match userdata::get::<ErrorObject>(lua, context, 1) {
         Some(object) => object,
@@ -149,16 +152,53 @@ fn this(lua: Lua, context: &'static Context) -> &'static ErrorObject {
     }
 }
 
+/// Copies something of the error object at the first argument to a buffer,
+/// and gives what `copy` gives.
+pub(super) fn copied<R: Copy>(
+    lua: Lua,
+    context: &'static Context,
+    copy: impl FnOnce(&ErrorObject, &mut Vec<u8>) -> Result<R, Error>,
+) -> (Buffer, R) {
+    let _ = this(lua, context);
+    // May run finalizers.
+    let mut buffer = Buffer::take(lua, context);
+    let object = userdata::get::<ErrorObject>(lua, context, 1);
+    let copied = match object.ok_or_else(closed) {
+        Ok(object) => guard(|| copy(object, buffer.bytes())),
+        Err(error) => Err(error),
+    };
+    match copied {
+        Ok(result) => (buffer, result),
+        Err(error) => raise_error(lua, buffer, error),
+    }
+}
+
+/// Raises the message of an error behind the position.
+pub(super) fn raise_error(lua: Lua, mut buffer: Buffer, error: Error) -> ! {
+    let out = buffer.bytes();
+    out.clear();
+    out.extend_from_slice(error.message.as_bytes());
+    drop(error);
+    raise_buffer(lua, buffer, "")
+}
+
+/// Pushes what the buffer holds as a string.
+fn push_text(lua: Lua, buffer: Buffer) -> c_int {
+    lua.push_bytes(buffer.read());
+    buffer.release();
+    1
+}
+
 fn kind(lua: Lua) -> c_int {
-    let object = this(lua, context_of(lua));
-    lua.push_bytes(object.code.kind_name().as_bytes());
+    let code = this(lua, context_of(lua)).code;
+    lua.push_bytes(code.kind_name().as_bytes());
     1
 }
 
 fn message(lua: Lua) -> c_int {
-    let object = this(lua, context_of(lua));
-    lua.push_bytes(&object.message);
-    1
+    let context = context_of(lua);
+    let (buffer, ()) = copied(lua, context, |object, out| append(out, &object.message));
+    push_text(lua, buffer)
 }
 
 fn retryable(lua: Lua) -> c_int {
@@ -171,27 +211,26 @@ fn retryable(lua: Lua) -> c_int {
 
 fn details(lua: Lua) -> c_int {
     let context = context_of(lua);
-    match &this(lua, context).details {
-        // A detail that this Lua cannot hold is given as near as it can: the
-        // error must not be lost over it.
-        Some(details) => {
-            if decode::push(lua, context, details.as_bytes(), BigInt::Float).is_err() {
-                lua.push_nil();
-            }
-        }
-        None => lua.push_nil(),
+    let (buffer, has_details) = copied(lua, context, |object, out| match &object.details {
+        Some(details) => append(out, details.as_bytes()).map(|()| true),
+        None => Ok(false),
+    });
+    // A detail that this Lua cannot hold is given as near as it can: the error
+    // must not be lost over it.
+    if !has_details || decode::push(lua, context, buffer.read(), BigInt::Float).is_err() {
+        lua.push_nil();
     }
+    buffer.release();
     1
 }
 
 fn stack(lua: Lua) -> c_int {
     let context = context_of(lua);
-    let object = this(lua, context);
-    let mut buffer = Buffer::take(lua, context);
-    write_stack(&object.origin.frames, buffer.bytes());
-    lua.push_bytes(buffer.read());
-    buffer.release();
-    1
+    let (buffer, ()) = copied(lua, context, |object, out| {
+        write_stack(&object.origin.frames, out);
+        Ok(())
+    });
+    push_text(lua, buffer)
 }
 
 /// One line per level: `source:line: in name`.
@@ -212,9 +251,9 @@ fn write_stack(frames: &[SavedFrame], out: &mut Vec<u8>) {
 }
 
 fn to_string(lua: Lua) -> c_int {
-    let object = this(lua, context_of(lua));
-    lua.push_bytes(&object.shown);
-    1
+    let context = context_of(lua);
+    let (buffer, ()) = copied(lua, context, |object, out| append(out, &object.shown));
+    push_text(lua, buffer)
 }
 
 /// `..` with an error on either side.
@@ -223,21 +262,22 @@ fn concat(lua: Lua) -> c_int {
     lua.set_top(2);
     let mut buffer = Buffer::take(lua, context);
     for side in [1, 2] {
-        if let Some(object) = userdata::get::<ErrorObject>(lua, context, side) {
-            buffer.bytes().extend_from_slice(&object.shown);
+        let appended = if let Some(object) = userdata::get::<ErrorObject>(lua, context, side) {
+            buffer.append(&object.shown)
         } else if matches!(lua.type_of(side), TYPE_STRING | TYPE_NUMBER) {
             // A number becomes a string in place, on our stack.
             let text = lua.bytes(side);
-            buffer.bytes().extend_from_slice(text);
+            buffer.append(text)
         } else {
             buffer.bytes().clear();
             buffer.bytes().extend_from_slice(lua.type_name(side).as_bytes());
             raise_buffer(lua, buffer, "attempt to concatenate an error with a ");
+        };
+        if let Err(error) = appended {
+            raise_error(lua, buffer, error);
         }
     }
-    lua.push_bytes(buffer.read());
-    buffer.release();
-    1
+    push_text(lua, buffer)
 }
 
 const METHODS: [(&str, &Entry); 5] = [

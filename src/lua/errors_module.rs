@@ -4,12 +4,17 @@ use std::ffi::c_int;
 use std::io::Write;
 
 use crate::error::Code;
-use crate::value::Value;
+use crate::value::{Value, put_array_header, put_int, put_map_header, put_string};
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, concat};
 use super::context;
+use super::decode;
 use super::encode::{self, Limits};
-use super::error_object::{ErrorObject, Origin, context_of, raise_buffer, raise_text};
+use super::error_object::{
+    ErrorObject, Origin, context_of, copied, raise_buffer, raise_error, raise_text,
+};
+use super::guard::{discard, guard};
+use super::handle::BigInt;
 use super::runtimes::entry;
 use super::state::{Lua, TYPE_BOOLEAN, TYPE_NIL, TYPE_STRING, TYPE_TABLE};
 use super::userdata;
@@ -95,14 +100,17 @@ fn new(lua: Lua) -> c_int {
         raise_buffer(lua, details, "errors.new: ");
     }
     let message = lua.bytes(message);
-    *object = Some(ErrorObject {
-        code,
-        message: message.to_vec(),
-        shown: message.to_vec(),
-        retryable,
-        details: has_details.then(|| Value::from_canonical(details.read())),
-        origin: Origin::here(lua),
+    let made = guard(|| {
+        let details = has_details.then(|| Value::try_from_canonical(details.read()));
+        Ok((concat(&[message])?, concat(&[message])?, details.transpose()?))
     });
+    match made {
+        Ok((message, shown, details)) => {
+            let origin = Origin::here(lua);
+            *object = Some(ErrorObject { code, message, shown, retryable, details, origin });
+        }
+        Err(error) => raise_error(lua, details, error),
+    }
     details.release();
     lua.push_value(object_index);
     1
@@ -132,25 +140,39 @@ fn wrap(lua: Lua) -> c_int {
     }
     let wrapped = userdata::push_empty::<ErrorObject>(lua, context);
     let told = lua.bytes(2);
-    *wrapped = Some(match userdata::get::<ErrorObject>(lua, context, 1) {
-        Some(inner) => ErrorObject {
-            code: inner.code,
-            message: inner.message.clone(),
-            shown: [told, b": ", &inner.shown].concat(),
-            retryable: inner.retryable,
-            details: inner.details.clone(),
-            origin: inner.origin.clone(),
-        },
-        None if lua.is_string(1) => ErrorObject {
-            code: Code::Unknown,
-            message: lua.bytes(1).to_vec(),
-            shown: [told, b": ", lua.bytes(1)].concat(),
-            retryable: None,
-            details: None,
-            origin: Origin::here(lua),
-        },
+    let made = match userdata::get::<ErrorObject>(lua, context, 1) {
+        Some(inner) => guard(|| {
+            Ok(ErrorObject {
+                code: inner.code,
+                message: concat(&[&inner.message])?,
+                shown: concat(&[told, b": ", &inner.shown])?,
+                retryable: inner.retryable,
+                details: inner.details.clone(),
+                origin: inner.origin.clone(),
+            })
+        }),
+        None if lua.is_string(1) => {
+            let message = lua.bytes(1);
+            guard(|| {
+                Ok(ErrorObject {
+                    code: Code::Unknown,
+                    message: concat(&[message])?,
+                    shown: concat(&[told, b": ", message])?,
+                    retryable: None,
+                    details: None,
+                    origin: Origin::here(lua),
+                })
+            })
+        }
         None => raise_text(lua, context, "errors.wrap: an error object or a string is needed"),
-    });
+    };
+    match made {
+        Ok(error) => *wrapped = Some(error),
+        Err(error) => {
+            discard(error);
+            raise_text(lua, context, "out of memory")
+        }
+    }
     1
 }
 
@@ -170,34 +192,40 @@ fn is(lua: Lua) -> c_int {
 fn call_stack(lua: Lua) -> c_int {
     let context = context_of(lua);
     lua.set_top(1);
-    let Some(object) = userdata::get::<ErrorObject>(lua, context, 1) else {
+    if userdata::get::<ErrorObject>(lua, context, 1).is_none() {
         lua.push_nil();
         return 1;
-    };
-    lua.create_table(0, 2);
-    let (stack, frames) = (2, 3);
-    let mut text = [0_u8; 32];
-    let mut rest = &mut text[..];
-    // An address has at most 16 digits.
-    let _ = write!(rest, "thread: {:#x}", object.origin.thread);
-    let len = 32 - rest.len();
-    lua.push_bytes(&text[..len]);
-    lua.raw_set_name(stack, "thread");
-    lua.create_table(object.origin.frames.len() as u32, 0);
-    for (frame, number) in object.origin.frames.iter().zip(1..) {
-        lua.create_table(0, 3);
-        lua.push_bytes(&frame.source);
-        lua.raw_set_name(frames + 1, "source");
-        if let Some(line) = frame.line {
-            lua.push_integer(i64::from(line));
-            lua.raw_set_name(frames + 1, "line");
-        }
-        if let Some(name) = &frame.name {
-            lua.push_bytes(name);
-            lua.raw_set_name(frames + 1, "name");
-        }
-        lua.raw_set_index(frames, number);
     }
-    lua.raw_set_name(stack, "frames");
+    let (buffer, ()) = copied(lua, context, |object, out| {
+        let mut thread = [0_u8; 32];
+        let mut rest = &mut thread[..];
+        // An address has at most 16 digits.
+        let _ = write!(rest, "thread: {:#x}", object.origin.thread);
+        let len = 32 - rest.len();
+        put_map_header(out, 2);
+        put_string(out, b"thread");
+        put_string(out, &thread[..len]);
+        put_string(out, b"frames");
+        put_array_header(out, object.origin.frames.len() as u32);
+        for frame in &object.origin.frames {
+            let fields = 1 + u32::from(frame.line.is_some()) + u32::from(frame.name.is_some());
+            put_map_header(out, fields);
+            put_string(out, b"source");
+            put_string(out, &frame.source);
+            if let Some(line) = frame.line {
+                put_string(out, b"line");
+                put_int(out, i64::from(line));
+            }
+            if let Some(name) = &frame.name {
+                put_string(out, b"name");
+                put_string(out, name);
+            }
+        }
+        Ok(())
+    });
+    if decode::push(lua, context, buffer.read(), BigInt::Float).is_err() {
+        lua.push_nil();
+    }
+    buffer.release();
     1
 }

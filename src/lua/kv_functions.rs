@@ -7,19 +7,25 @@
 use std::ffi::c_int;
 
 use crate::error::Error;
-use crate::kv::Batch;
-use crate::value::{MAX_DEPTH, Number, Token, View, put_array_header, put_string};
+use crate::kv::{Batch, Kv};
+use crate::value::{MAX_DEPTH, Number, Token, View, put_array_header, put_int, put_string};
 
+use super::buffer::out_of_memory;
 use super::call::{Call, Fetched, Found};
+use super::decode::{EXACT, Unpushable};
 use super::encode::Limits;
+use super::handle::BigInt;
 use super::state::{Lua, TYPE_NUMBER, TYPE_TABLE};
+use super::update::{ROUNDS, contended};
+use super::version::TYPE_CDATA;
 
 /// `get(key)`: value and timestamp, or nil and nil.
 pub(super) fn get(lua: Lua) -> c_int {
     let mut call = Call::begin(lua, "get", 1);
     let key = call.key();
     let mut found = Found::NOTHING;
-    let is_there = call.work(|kv, out| Ok(kv.read(key, |value| found.set(value, out))?.is_some()));
+    let is_there = call
+        .work(|kv, out| Ok(kv.read(key, |value| found.set(value, out))?.transpose()?.is_some()));
     if is_there {
         call.push_fetched(found.fetched);
         lua.push_integer(found.timestamp);
@@ -60,6 +66,10 @@ pub(super) fn incr(lua: Lua) -> c_int {
     let key = call.key();
     let mut by = Number::Int(1);
     if !lua.is_none_or_nil(2) {
+        if !matches!(lua.type_of(2), TYPE_NUMBER | TYPE_CDATA) {
+            let got = call.argument_type(2);
+            call.refuse(format_args!("the amount must be a number, got {got}"));
+        }
         call.encode(2);
         match View::new(call.buffer.read()).token().number() {
             Some(number) => by = number,
@@ -69,12 +79,50 @@ pub(super) fn incr(lua: Lua) -> c_int {
             }
         }
     }
-    let fetched = match call.work(|kv, _| Ok(kv.incr(key, by)?)) {
+    let exact_only = !lua.version().has_integers()
+        && !call.context.has_ffi.get()
+        && call.big_int() == BigInt::Error;
+    let sum = call.work(|kv, _| match by {
+        Number::Int(by) if exact_only => incr_exact(kv, key, by),
+        by => Ok(kv.incr(key, by)?),
+    });
+    let fetched = match sum {
         Number::Int(integer) => Fetched::Int(integer),
         Number::Float(float) => Fetched::Float(float),
     };
     call.push_fetched(fetched);
     call.end(1)
+}
+
+/// As `Kv::incr`, for a Lua that could not be told an integer beyond 2^53:
+/// fails before it writes one.
+fn incr_exact(kv: &Kv, key: &[u8], by: i64) -> Result<Number, Error> {
+    /// Sums up to here stay far from the limit, even if others add at the same
+    /// time.
+    const SAFE: u64 = EXACT >> 1;
+    for _ in 0..ROUNDS {
+        let seen = kv.get(key)?;
+        let now = match &seen {
+            None => 0,
+            Some(value) => match value.view().token() {
+                Token::Int(now) => now,
+                // A float, or an error that `incr` words.
+                _ => return Ok(kv.incr(key, Number::Int(by))?),
+            },
+        };
+        let Some(sum) = now.checked_add(by).filter(|sum| sum.unsigned_abs() > SAFE) else {
+            return Ok(kv.incr(key, Number::Int(by))?);
+        };
+        if sum.unsigned_abs() > EXACT {
+            return Err(Error::invalid(Unpushable::Integer(sum).to_string()));
+        }
+        let mut bytes = Vec::with_capacity(9);
+        put_int(&mut bytes, sum);
+        if kv.replace(key, seen.as_ref(), Some(&bytes))? {
+            return Ok(Number::Int(sum));
+        }
+    }
+    Err(contended())
 }
 
 /// `cas(key, expected, value)`: whether it was stored.
@@ -106,6 +154,9 @@ pub(super) fn put_all(lua: Lua) -> c_int {
     if lua.type_of(1) != TYPE_TABLE {
         let got = call.argument_type(1);
         call.refuse(format_args!("the values must be a table of keys, got {got}"));
+    }
+    if call.is_called_with_colon() {
+        call.refuse("call with a dot, not a colon");
     }
     let ttl = call.ttl(2);
     // The table around the values is no value: it counts neither as a level
@@ -144,6 +195,9 @@ pub(super) fn keys(lua: Lua) -> c_int {
     let prefix = call.prefix();
     call.work(|kv, out| {
         let keys = kv.keys(prefix)?;
+        // 5 bytes before each, and before all of them.
+        let len = keys.iter().map(|key| key.len() + 5).sum::<usize>() + 5;
+        out.try_reserve(len).map_err(|_| out_of_memory())?;
         put_array_header(out, keys.len().try_into().unwrap_or(u32::MAX));
         for key in &keys {
             put_string(out, key);
@@ -169,7 +223,8 @@ pub(super) fn delete_prefix(lua: Lua) -> c_int {
     if !lua.is_string(1) {
         // Not optional: without it everything would go.
         let got = call.argument_type(1);
-        call.refuse(format_args!("prefix must be a string, got {got}"));
+        let hint = call.colon_hint();
+        call.refuse(format_args!("prefix must be a string, got {got}{hint}"));
     }
     let prefix = call.prefix();
     let count = call.work(|kv, _| Ok(kv.delete_prefix(prefix)?));
@@ -182,7 +237,8 @@ pub(super) fn purge(lua: Lua) -> c_int {
     call.writing();
     if lua.type_of(1) != TYPE_NUMBER {
         let got = call.argument_type(1);
-        call.refuse(format_args!("the age must be a number of seconds, got {got}"));
+        let hint = call.colon_hint();
+        call.refuse(format_args!("the age must be a number of seconds, got {got}{hint}"));
     }
     let seconds = lua.number(1);
     let count = call.work(|kv, _| Ok(kv.purge(seconds)?));

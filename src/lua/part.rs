@@ -29,6 +29,8 @@ pub(super) enum Source {
     /// The state's default one, opened at first use.
     Default,
     Handle(Arc<Handle>),
+    /// None: the database was finalized before the part was made.
+    Closed,
 }
 
 /// The second upvalue of every function of a part.
@@ -112,6 +114,7 @@ fn resolve(part: &Part, source: &Source, context: &Context) -> Result<Resolved, 
     let handle = match source {
         Source::Default => context.default_handle()?,
         Source::Handle(handle) => Arc::clone(handle),
+        Source::Closed => return Err(closed()),
     };
     let database = &handle.database;
     let host = context.host.borrow();

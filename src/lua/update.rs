@@ -14,7 +14,7 @@ use super::state::{Lua, TYPE_FUNCTION};
 use super::userdata::{self, Held, Kind};
 
 /// How often the function is run before giving up.
-const ROUNDS: u32 = 64;
+pub(super) const ROUNDS: u32 = 64;
 
 /// What lives while the function runs: in a userdata, since it may leave by an
 /// error.
@@ -61,10 +61,12 @@ pub(super) fn update(lua: Lua) -> c_int {
             Err(error) => call.fail(error),
         }
     }
-    call.fail(Error::new(
-        Code::Conflict,
-        format!("others changed the key in each of {ROUNDS} rounds"),
-    ))
+    call.fail(contended())
+}
+
+/// What is said when every round came too late.
+pub(super) fn contended() -> Error {
+    Error::new(Code::Conflict, format!("others changed the key in each of {ROUNDS} rounds"))
 }
 
 /// Reads the value and calls the function with it; leaves its result on the
@@ -80,7 +82,7 @@ fn run(call: &mut Call, held: &mut Option<Update>, key: &[u8]) {
         let Some(update) = held else { return Err(closed()) };
         update.seen = update.kv.get(key)?;
         let seen = update.seen.as_ref();
-        Ok(seen.map(|value| found.set(value, buffer.bytes())).is_some())
+        Ok(seen.map(|value| found.set(value, buffer.bytes())).transpose()?.is_some())
     });
     match read {
         Ok(true) => {

@@ -85,22 +85,32 @@ pub(super) fn cell<T: Held>(lua: Lua, context: &Context, index: c_int) -> Option
 }
 
 /// The value of the userdata at `index`; None if it is not of kind `T` or
-/// finalized.
+/// finalized. Its finalizer may run whenever Lua does (called by another
+/// finalizer, at hand with `debug`, or in the same collection): the reference
+/// is not kept across a call into Lua.
 pub(super) fn get<T: Held>(lua: Lua, context: &Context, index: c_int) -> Option<&'static T> {
     // SAFETY: the metatable tells the type; the userdata is on the stack while
-    // the caller uses the reference, and nobody changes it meanwhile but its
-    // finalizer, which does not run while it is there.
+    // the caller uses the reference, and nobody changes it meanwhile.
     unsafe { &*cell::<T>(lua, context, index)? }.as_ref()
 }
 
 /// The value of the upvalue `number` of the running function, which must be a
 /// userdata of kind `T`; None if it is finalized.
+///
+/// Its finalizer may run whenever Lua does, if the running function was called
+/// by another finalizer: the reference is not kept across a call into Lua.
 #[inline]
 pub(super) fn upvalue<T: Held>(lua: Lua, number: c_int) -> Option<&'static mut T> {
-    let cell = lua.userdata(lua.upvalue(number)).cast::<Option<T>>();
-    // SAFETY: our functions are made with the upvalues they ask for; the
-    // running function keeps them alive.
-    unsafe { cell.as_mut() }?.as_mut()
+    // SAFETY: see `upvalue_cell`.
+    unsafe { (*upvalue_cell::<T>(lua, number)).as_mut() }
+}
+
+/// The place of that value; the running function keeps it alive, so it may be
+/// kept as a pointer.
+#[inline]
+pub(super) fn upvalue_cell<T: Held>(lua: Lua, number: c_int) -> *mut Option<T> {
+    // Our functions are made with the upvalues they ask for.
+    lua.userdata(lua.upvalue(number)).cast()
 }
 
 /// Fills the metatable on top of the stack with `__name` and `__gc`, which is
@@ -109,6 +119,9 @@ pub(super) fn fill_metatable(lua: Lua, kind: Kind, finalize: &Entry, context_ind
     let metatable = lua.top();
     lua.push_bytes(kind.name().as_bytes());
     lua.raw_set_name(metatable, "__name");
+    // Scripts do not get at the finalizer.
+    lua.push_bytes(kind.name().as_bytes());
+    lua.raw_set_name(metatable, "__metatable");
     lua.push_value(context_index);
     lua.push_function(runtime_of(lua).function(finalize), 1);
     lua.raw_set_name(metatable, "__gc");

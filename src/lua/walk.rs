@@ -52,8 +52,8 @@ fn step(lua: Lua) -> c_int {
     let mut found = Found::NOTHING;
     let next = guard(|| {
         let Some((key, value)) = walk.next().transpose()? else { return Ok(None) };
-        buffer.bytes().extend_from_slice(&key);
-        found.set(&value, buffer.bytes());
+        buffer.append(&key)?;
+        found.set(&value, buffer.bytes())?;
         Ok(Some(key.len()))
     });
     match next {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -89,6 +90,11 @@ void a_ttl_is_any_duration()
     must(registry.put("tiny", 1, 1us));
     must(registry.put("long", 1, 1h));
     CHECK(registry.put("never", 1, 0s).code() == ACERVO_INVALID);
+    CHECK(registry.put("never", 1, -1.5s).code() == ACERVO_INVALID);
+    CHECK(registry.put("never", 1, std::chrono::hours::max()).code() == ACERVO_INVALID);
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    CHECK(registry.put("never", 1, std::chrono::duration<double>(nan)).code() == ACERVO_INVALID);
+    CHECK(!must(registry.contains("never")));
     CHECK(must(registry.contains("short")));
     sleep_ms(500);
     CHECK(!must(registry.contains("short")));

@@ -93,6 +93,12 @@ void what_cannot_be_made_tells_why()
     CHECK(made.error().kind() == "Invalid");
     CHECK(!made.error().message().empty());
     CHECK(!made.error().retryable());
+    CHECK(acervopp::error(ACERVO_TIMEOUT).retryable());
+    CHECK(acervopp::error(ACERVO_UNAVAILABLE).retryable());
+    CHECK(!acervopp::error(ACERVO_INVALID).retryable());
+    CHECK(!value(1e300).as<float>());
+    CHECK(!value(16777217).as<float>());
+    CHECK(value(0.5).as<float>().value_or(0) == 0.5F);
 }
 
 void values_come_back_as_cpp_types()

@@ -179,3 +179,83 @@ t.test("a state that ends with everything open ends well", function()
         ]],
     })
 end)
+
+local WITH_GC = [[
+    local function with_gc(fn)
+        if rawget(_G, "newproxy") then
+            local proxy = newproxy(true)
+            getmetatable(proxy).__gc = fn
+            return proxy
+        end
+        return setmetatable({}, { __gc = fn })
+    end
+]]
+
+t.test("an update made by a finalizer survives the finalizer of its module", function()
+    local output = t.child_ok({ code = WITH_GC .. [[
+        local acervo = require("acervo")
+        local outcomes = 0
+        local function make()
+            local store
+            do store = acervo.open(":memory:").store end
+            store.put("k", 1)
+            local cycle = { store = store }
+            cycle.guard = with_gc(function()
+                local ok, fault = pcall(cycle.store.update, "k", function(value)
+                    collectgarbage()
+                    collectgarbage()
+                    local garbage = {}
+                    for index = 1, 1000 do garbage[index] = ("y"):rep(index) .. index end
+                    return { value = value, text = ("z"):rep(100) }
+                end)
+                assert(ok or fault:find("database is closed", 1, true), fault)
+                outcomes = outcomes + 1
+            end)
+        end
+        for _ = 1, 10 do
+            make()
+            collectgarbage()
+            collectgarbage()
+        end
+        assert(outcomes == 10, outcomes)
+        print("done")
+    ]] })
+    t.equal(output, "done\n")
+end)
+
+t.test("scripts cannot reach the finalizers of objects", function()
+    local db = t.open()
+    local _, err = acervo.from_json("{")
+    for _, object in ipairs({ db, err }) do
+        t.equal(type(getmetatable(object)), "string")
+        t.ok(not pcall(setmetatable, object, {}))
+    end
+end)
+
+t.test("an error finalized in the middle of its methods harms nothing", function()
+    local output = t.child_ok({ code = WITH_GC .. [[
+        local errors = require("acervo").errors
+        pcall(collectgarbage, "setpause", 100)
+        pcall(collectgarbage, "setstepmul", 10000)
+        local function make(depth)
+            if depth == 0 then
+                return errors.new({ message = ("m"):rep(5000),
+                    details = { a = ("x"):rep(3000), b = { 1, 2, ("y"):rep(3000) } } })
+            end
+            local err = make(depth - 1)
+            return err
+        end
+        for round = 1, 300 do
+            local err = make(25)
+            local finalize = debug.getmetatable(err).__gc
+            for _ = 1, round % 40 do with_gc(function() finalize(err) end) end
+            pcall(errors.call_stack, err)
+            pcall(err.details, err)
+            pcall(err.message, err)
+            pcall(err.stack, err)
+            pcall(tostring, err)
+        end
+        print("done")
+    ]] })
+    t.equal(output, "done\n")
+end)

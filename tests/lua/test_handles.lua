@@ -179,3 +179,9 @@ if t.version >= 5.4 then
         t.raises(function() store.get("k") end, "database is closed")
     end)
 end
+
+t.test("a namespace of a closed database is refused", function()
+    local db = t.open()
+    db:close()
+    t.fails("INTERNAL", { db:namespace("x") }, "database is closed")
+end)

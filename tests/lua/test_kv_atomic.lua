@@ -146,3 +146,28 @@ t.each_kv("a lock by cas is taken once", function(kv)
     kv.delete("lock")
     t.equal(kv.cas("lock", nil, true), true)
 end)
+
+if not t.subtypes and not t.jit then
+    t.each_kv("an incr whose sum cannot be given is refused and leaves the value", function(kv)
+        kv.put("k", t.two53 - 1)
+        t.equal(kv.incr("k"), t.two53)
+        t.raises(function() kv.incr("k") end, "big_int")
+        t.raises(function() kv.incr("k", t.two53) end, "big_int")
+        t.equal(kv.get("k"), t.two53)
+        t.equal(kv.incr("k", -1), t.two53 - 1)
+        kv.put("n", -t.two53)
+        t.raises(function() kv.incr("n", -1) end, "big_int")
+        t.equal(kv.get("n"), -t.two53)
+    end)
+
+    t.each_kv("an incr near the limit keeps the ttl", function(kv)
+        kv.put("k", t.two53 - 1, { ttl = 0.3 })
+        kv.incr("k")
+        t.sleep(0.5)
+        t.equal(kv.get("k"), nil)
+    end)
+end
+
+t.each_kv("incr by a function says what the amount must be", function(kv)
+    t.raises(function() kv.incr("k", print) end, "the amount must be a number, got function")
+end)

@@ -147,3 +147,10 @@ t.test("a ttl goes on counting while the file is closed", function()
     t.equal(db.store.keys(), { "long" })
     t.equal(db.registry.keys(), { "long" })
 end)
+
+t.each_kv("a ttl beyond the limit is refused with the limit", function(kv)
+    for _, ttl in ipairs({ t.huge, 1e300 }) do
+        t.raises(function() kv.put("k", 1, { ttl = ttl }) end, "ttl must be at most", "100000 years")
+    end
+    t.raises(function() kv.put("k", 1, { ttl = t.nan }) end, "ttl must be a positive number")
+end)

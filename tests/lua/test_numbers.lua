@@ -263,3 +263,34 @@ t.each_namespaced("an empty array does not equal an empty map", function(kv)
     t.equal(kv.cas("k", acervo.array({}), "a"), false)
     t.equal(kv.cas("k", {}, "a"), true)
 end)
+
+if not t.subtypes and not t.jit then
+    -- {[2^53 + 1] = 1, [2^53 + 3] = 2} and {[2^53 + 1] = 1, [2^53 as float] = 2}
+    local apart = "\130\207\0\32\0\0\0\0\0\1\1\207\0\32\0\0\0\0\0\3\2"
+    local merging = "\130\207\0\32\0\0\0\0\0\0\1\207\0\32\0\0\0\0\0\1\2"
+
+    t.test("integer keys that big_int would merge are refused", function()
+        local db = t.open({ big_int = "float" })
+        t.fails("INVALID", { db:from_msgpack(merging) }, "9007199254740993", "big_int")
+        t.ok(db:from_msgpack(apart))
+        local texts = t.open({ big_int = "string" })
+        t.ok(texts:from_msgpack(merging))
+        t.fails("INVALID", { texts:from_msgpack(
+            "\130\207\0\32\0\0\0\0\0\1\1\176" .. "9007199254740993" .. "\2") }, "9007199254740993")
+        t.fails("INVALID", { texts:from_msgpack(
+            "\130\176" .. "9007199254740993" .. "\1\207\0\32\0\0\0\0\0\1\2") }, "9007199254740993")
+    end)
+elseif t.jit then
+    t.test("a reference to a 64-bit integer is refused", function()
+        local ffi = require("ffi")
+        local db = t.open()
+        for _, name in ipairs({ "int64_t", "uint64_t" }) do
+            local cell = ffi.new(name .. "[1]", 7)
+            local reference = ffi.cast(name .. "&", cell)
+            t.raises(function() db.store.put("k", reference) end, "a cdata other than")
+            t.raises(function() db.store.put("k", { reference }) end, "a cdata other than")
+            db.store.put("k", cell[0])
+            t.equal(db.store.get("k"), 7)
+        end
+    end)
+end

@@ -226,3 +226,10 @@ t.test("the options table is not changed and may be used again", function()
     one:close()
     two:close()
 end)
+
+t.test("open by what is neither path nor table says what it needs", function()
+    for _, bad in ipairs({ print, 5, true }) do
+        t.fails("INVALID", { acervo.open(bad) }, "a path or a table of options is needed", type(bad))
+    end
+    t.fails("INVALID", { acervo.open() }, "a path or a table of options is needed")
+end)

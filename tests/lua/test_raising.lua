@@ -110,3 +110,20 @@ t.test("open, close, flush and the conversions give nil and an error instead", f
     t.equal(type(select(2, acervo.from_json("{"))), "userdata")
     t.equal(type(select(2, acervo.to_msgpack(print))), "userdata")
 end)
+
+t.test("a call with a colon is told to use a dot", function()
+    local db = t.open()
+    local store = db.store
+    for _, call in ipairs({
+        function() store:put("k", 1) end,
+        function() store:get("k") end,
+        function() store:keys("k") end,
+        function() store:put_all({ k = 1 }) end,
+        function() store:delete_prefix("k") end,
+        function() store:purge(1) end,
+    }) do
+        t.raises(call, "call with a dot")
+    end
+    local fault = t.raises(function() store.get({}) end, "key must be a string, got table")
+    t.ok(not fault:find("call with a dot", 1, true))
+end)
