@@ -134,6 +134,8 @@ impl Engine {
         // What came in while the thread ended.
         let flushed = flushed.and_then(|()| self.flush());
         let closed = self.close_connections();
+        // Handles may stay around for long, above all in Lua.
+        self.spaces.clear();
         flushed.and(closed)
     }
 

@@ -129,7 +129,12 @@ impl Kv {
         self.guard.check()?;
         key::check(key)?;
         self.engine.follow()?;
-        Ok(self.look_up(key, read))
+        let found = self.look_up(key, read);
+        if found.is_none() {
+            // It may be missing because the handle was closed meanwhile.
+            self.guard.check()?;
+        }
+        Ok(found)
     }
 
     fn look_up<R>(&self, key: &[u8], read: impl FnOnce(&Value) -> R) -> Option<R> {
@@ -278,6 +283,7 @@ impl Kv {
                 }
             }
         }
+        self.guard.check()?;
         names.sort_unstable();
         Ok(names)
     }
@@ -291,7 +297,7 @@ impl Kv {
         self.guard.check()?;
         self.engine.follow()?;
         let spaces = &self.engine.spaces;
-        Ok(match &self.scope {
+        let count = match &self.scope {
             Scope::Registry => spaces.registry.count(prefix),
             Scope::Namespace(ident) => {
                 ident.find(spaces).map_or(0, |namespace| {
@@ -304,7 +310,9 @@ impl Kv {
                 let reaching = spaces.reaching(prefix);
                 reaching.iter().map(|(namespace, rest)| namespace.table.count(rest)).sum()
             }
-        })
+        };
+        self.guard.check()?;
+        Ok(count)
     }
 
     /// Walks the keys that start with `prefix`, in their order. A key that is
@@ -457,6 +465,9 @@ impl Iterator for Walk {
             // since the walk began.
             if let Some(value) = self.kv.look_up(&key, Value::clone) {
                 return Some(Ok((key, value)));
+            }
+            if let Err(error) = self.kv.guard.check() {
+                return Some(Err(error));
             }
         }
     }

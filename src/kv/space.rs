@@ -90,6 +90,15 @@ impl Spaces {
         }
     }
 
+    /// Frees everything; handles may still have their namespaces.
+    pub(super) fn clear(&self) {
+        self.registry.clear();
+        self.shelved_registry.clear();
+        for (_, namespace) in self.store.write().drain() {
+            namespace.table.clear();
+        }
+    }
+
     /// Every namespace.
     pub(super) fn namespaces(&self) -> Vec<Arc<Namespace>> {
         self.store.read().values().cloned().collect()

@@ -373,6 +373,14 @@ impl Table {
         freed
     }
 
+    /// Frees everything.
+    pub(super) fn clear(&self) {
+        for Padded(shard) in &self.shards {
+            let cells = std::mem::take(&mut *shard.write());
+            drop(cells);
+        }
+    }
+
     /// What the table holds.
     pub(super) fn usage(&self) -> Usage {
         self.shards.iter().fold(Usage::default(), |sum, Padded(shard)| {

@@ -231,3 +231,23 @@ fn many_keys_that_expire_together_are_freed_together() {
     // Before the thread is to write again.
     eventually("all are freed", || stat(&db, "keys") == 0);
 }
+
+#[test]
+fn a_read_that_races_with_closing_finds_the_value_or_says_closed() {
+    for _ in 0..50 {
+        let db = Scratch::memory();
+        let registry = db.registry();
+        registry.put(b"k", int(1).as_bytes(), None).unwrap();
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                while let Ok(found) = registry.get(b"k") {
+                    assert_eq!(found, Some(int(1)));
+                    assert!(!matches!(registry.count(b""), Ok(0)));
+                }
+            });
+            thread::sleep(Duration::from_micros(200));
+            db.close().unwrap();
+            reader.join().unwrap();
+        });
+    }
+}
