@@ -4,6 +4,8 @@
 //! the conversions stand here, so that C codes, Lua kinds and retryability are
 //! decided once.
 
+use std::any::Any;
+use std::ffi::CStr;
 use std::fmt;
 
 use crate::database::OpenError;
@@ -67,18 +69,23 @@ impl Code {
     /// The kind as Lua's constants spell it: `"NotFound"`; `""` if unknown.
     #[must_use]
     pub fn kind_name(self) -> &'static str {
+        self.kind_text().to_str().unwrap_or_default()
+    }
+
+    /// As [`Code::kind_name`], with a NUL behind it.
+    pub(crate) fn kind_text(self) -> &'static CStr {
         match self {
-            Self::Invalid | Self::TooSmall => "Invalid",
-            Self::NotFound => "NotFound",
-            Self::AlreadyExists => "AlreadyExists",
-            Self::PermissionDenied => "PermissionDenied",
-            Self::Unavailable => "Unavailable",
-            Self::Internal | Self::Panic | Self::Forked => "Internal",
-            Self::Canceled => "Canceled",
-            Self::Conflict => "Conflict",
-            Self::Timeout => "Timeout",
-            Self::RateLimited => "RateLimited",
-            Self::Unknown => "",
+            Self::Invalid | Self::TooSmall => c"Invalid",
+            Self::NotFound => c"NotFound",
+            Self::AlreadyExists => c"AlreadyExists",
+            Self::PermissionDenied => c"PermissionDenied",
+            Self::Unavailable => c"Unavailable",
+            Self::Internal | Self::Panic | Self::Forked => c"Internal",
+            Self::Canceled => c"Canceled",
+            Self::Conflict => c"Conflict",
+            Self::Timeout => c"Timeout",
+            Self::RateLimited => c"RateLimited",
+            Self::Unknown => c"",
         }
     }
 
@@ -107,6 +114,16 @@ impl Error {
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retryable: code.retryable(), details: None }
+    }
+
+    /// The error that a caught panic becomes.
+    pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Self {
+        let what = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("of unknown cause");
+        Self::new(Code::Panic, format!("panic inside the library: {what}; please report it"))
     }
 
     /// [`Code::Invalid`] with this message.

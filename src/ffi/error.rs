@@ -40,6 +40,31 @@ pub const ACERVO_FORKED: i32 = -13;
 /// The buffer is too small; kind "Invalid".
 pub const ACERVO_TOO_SMALL: i32 = -14;
 
+/// The header's numbers are the codes'.
+const _: () = {
+    let named = [
+        ACERVO_INVALID,
+        ACERVO_NOT_FOUND,
+        ACERVO_ALREADY_EXISTS,
+        ACERVO_PERMISSION_DENIED,
+        ACERVO_UNAVAILABLE,
+        ACERVO_INTERNAL,
+        ACERVO_CANCELED,
+        ACERVO_CONFLICT,
+        ACERVO_TIMEOUT,
+        ACERVO_RATE_LIMITED,
+        ACERVO_UNKNOWN,
+        ACERVO_PANIC,
+        ACERVO_FORKED,
+        ACERVO_TOO_SMALL,
+    ];
+    let mut place = 0;
+    while place < named.len() {
+        assert!(named[place] == Code::ALL[place] as i32);
+        place += 1;
+    }
+};
+
 /// A failure: code, kind, message, whether it is worth trying again.
 ///
 /// Owned by the caller, immutable. Free with acervo_error_free.
@@ -108,25 +133,9 @@ pub unsafe extern "C" fn acervo_error_kind(
     let out_len = unsafe { Out::reset(out_len, 0, "out_len") };
     // SAFETY: NULL or a live error.
     let Some(error) = (unsafe { error.as_ref() }) else { return std::ptr::null() };
-    out_len.set(error.error.code.kind_name().len());
-    kind_text(error.error.code)
-}
-
-fn kind_text(code: Code) -> *const c_char {
-    let text = match code {
-        Code::Invalid | Code::TooSmall => c"Invalid",
-        Code::NotFound => c"NotFound",
-        Code::AlreadyExists => c"AlreadyExists",
-        Code::PermissionDenied => c"PermissionDenied",
-        Code::Unavailable => c"Unavailable",
-        Code::Internal | Code::Panic | Code::Forked => c"Internal",
-        Code::Canceled => c"Canceled",
-        Code::Conflict => c"Conflict",
-        Code::Timeout => c"Timeout",
-        Code::RateLimited => c"RateLimited",
-        Code::Unknown => c"",
-    };
-    text.as_ptr()
+    let kind = error.error.code.kind_text();
+    out_len.set(kind.count_bytes());
+    kind.as_ptr()
 }
 
 /// What was wrong, where, and what to do. Borrowed until the error is freed,

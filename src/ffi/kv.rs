@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 
 use super::database::acervo;
-use super::error::{ACERVO_NOT_FOUND, ACERVO_OK, ACERVO_TOO_SMALL, acervo_error};
+use super::error::{ACERVO_NOT_FOUND, ACERVO_OK, acervo_error};
 use super::raw::{self, Out};
 use super::value::{acervo_value, type_code};
 use super::wall;
@@ -282,8 +282,6 @@ unsafe fn copy_plain(value: &Value, buf: *mut u8, cap: usize) -> (Type, usize) {
     };
     (token.type_of(), len)
 }
-
-const _: () = assert!(ACERVO_TOO_SMALL == Code::TooSmall as i32);
 
 /// Deletes a key; a missing one is no error.
 ///

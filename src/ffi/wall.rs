@@ -45,7 +45,7 @@ pub(super) unsafe fn call_quietly(
         }
         Err(panic) => {
             // SAFETY: as above.
-            unsafe { fail(function, err, panic_error(panic.as_ref())) }
+            unsafe { fail(function, err, Error::from_panic(panic.as_ref())) }
         }
     }
 }
@@ -74,15 +74,6 @@ pub(super) unsafe fn call_write(
 /// panics.
 pub(super) fn or<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
-}
-
-fn panic_error(panic: &(dyn std::any::Any + Send)) -> Error {
-    let what = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("of unknown cause");
-    Error::new(Code::Panic, format!("panic inside the library: {what}; please report it"))
 }
 
 /// # Safety

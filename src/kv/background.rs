@@ -13,7 +13,7 @@ use super::engine::Engine;
 use super::stats::LogLevel;
 use crate::platform::clock;
 use crate::platform::signals::AllBlocked;
-use crate::platform::sync::{Condvar, Mutex};
+use crate::platform::sync::{Condvar, Mutex, MutexGuard};
 
 /// How often empty namespaces are looked for while there are writes.
 const UPKEEP: Duration = Duration::from_secs(10);
@@ -54,15 +54,37 @@ impl Background {
         self.awake.load(Ordering::Relaxed)
     }
 
-    /// Has the thread look after the engine soon; starts it if need be.
+    /// Has the thread write soon what was marked.
     #[cold]
     pub(super) fn wake(&self, engine: &Arc<Engine>) {
         let mut state = self.state.lock();
-        if self.awake.swap(true, Ordering::AcqRel) || state.stopping {
+        if self.awake.swap(true, Ordering::AcqRel) {
             return;
         }
         state.woken = true;
-        if state.thread.is_none() {
+        self.alert(engine, state);
+    }
+
+    /// Has the thread look for expired keys at `at` (milliseconds).
+    pub(super) fn expect_expiry(&self, engine: &Arc<Engine>, at: i64) {
+        if self.next_expiry.fetch_min(at, Ordering::AcqRel) > at {
+            // It may be asleep with a later date in mind.
+            self.alert(engine, self.state.lock());
+        }
+    }
+
+    /// As [`Background::expect_expiry`], where no thread is to be started:
+    /// whoever sweeps next takes it along.
+    pub(super) fn note_expiry(&self, at: i64) {
+        if self.next_expiry.fetch_min(at, Ordering::AcqRel) > at {
+            let _state = self.state.lock();
+            self.changed.notify_all();
+        }
+    }
+
+    /// Has the thread look at what changed; starts it if there is none.
+    fn alert(&self, engine: &Arc<Engine>, mut state: MutexGuard<'_, State>) {
+        if state.thread.is_none() && !state.stopping {
             match start(engine) {
                 Ok(thread) => state.thread = Some(thread),
                 Err(error) => {
@@ -76,24 +98,6 @@ impl Background {
             }
         }
         self.changed.notify_all();
-    }
-
-    /// Notes that a key expires at `at` (milliseconds), for whoever sweeps
-    /// next.
-    pub(super) fn note_expiry(&self, at: i64) {
-        if self.next_expiry.fetch_min(at, Ordering::AcqRel) > at {
-            let _state = self.state.lock();
-            self.changed.notify_all();
-        }
-    }
-
-    /// Has the thread look for expired keys at `at` (milliseconds).
-    pub(super) fn expect_expiry(&self, engine: &Arc<Engine>, at: i64) {
-        if self.next_expiry.fetch_min(at, Ordering::AcqRel) > at {
-            // It may be asleep with a later date in mind.
-            self.awake.store(false, Ordering::Release);
-            self.wake(engine);
-        }
     }
 
     /// Ends the thread and waits for it, unless it is the caller.

@@ -120,7 +120,9 @@ impl Engine {
     #[inline]
     pub(super) fn follow(&self) -> Result<(), KvError> {
         let Some(shared) = &self.shared else { return Ok(()) };
-        let Some(counter) = &shared.counter else { return self.follow_without_counter(shared) };
+        // A file in a directory that we may not write has no counter of ours:
+        // asking the log is slower, and right.
+        let Some(counter) = &shared.counter else { return self.follow_by_reader(shared) };
         let count = counter.get().load(Ordering::Acquire);
         if count == shared.seen.load(Ordering::Acquire) {
             return Ok(());
@@ -128,13 +130,6 @@ impl Engine {
         self.follow_by_reader(shared)?;
         shared.seen.store(count, Ordering::Release);
         Ok(())
-    }
-
-    /// A file in a directory that we may not write has no counter of ours:
-    /// asking the log is slower, and right.
-    #[cold]
-    fn follow_without_counter(&self, shared: &Shared) -> Result<(), KvError> {
-        self.follow_by_reader(shared)
     }
 
     #[cold]

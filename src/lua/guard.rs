@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::{Code, Error};
+use crate::error::Error;
 
 /// Runs safe Rust; a panic becomes an error. `work` must not call Lua, which
 /// could leave it by `longjmp`.
@@ -25,13 +25,7 @@ pub(super) fn discard<T>(value: T) {
 
 #[cold]
 fn panic_error(panic: Box<dyn Any + Send>) -> Error {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("of unknown cause");
-    let message = format!("panic inside the library: {text}; please report it");
-    let error = Error::new(Code::Panic, message);
+    let error = Error::from_panic(panic.as_ref());
     discard(panic);
     error
 }
