@@ -146,12 +146,7 @@ pub unsafe extern "C" fn acervo_batch_commit(
 ) -> i32 {
     // SAFETY: the pointers are as the header asks for.
     unsafe {
-        let poison = || {
-            if let Some(batch) = batch.as_ref() {
-                batch.kv.poison();
-            }
-        };
-        wall::call_write("acervo_batch_commit", err, poison, || {
+        wall::call("acervo_batch_commit", err, || {
             let batch = get(batch)?;
             batch.kv.commit(&batch.batch)?;
             batch.batch.clear();

@@ -146,7 +146,7 @@ unsafe fn put(
 ) -> i32 {
     // SAFETY: as promised by the caller.
     unsafe {
-        write(function, kv, err, |kv| {
+        with_kv(function, kv, err, |kv| {
             let key = raw::text(key, key_len, "key")?;
             let value = acervo_value::get(value, "value")?;
             Ok(kv.put(key, value.as_bytes(), ttl_ms)?)
@@ -154,27 +154,20 @@ unsafe fn put(
     }
 }
 
-/// Runs a write; after a panic the database refuses further ones.
+/// Runs a call on a handle.
 ///
 /// # Safety
 ///
 /// `kv` is NULL or live, `err` NULL or writable.
 #[inline]
-pub(super) unsafe fn write(
+pub(super) unsafe fn with_kv(
     function: &str,
     kv: *mut acervo_kv,
     err: *mut *mut acervo_error,
     body: impl FnOnce(&Kv) -> Result<(), Error>,
 ) -> i32 {
     // SAFETY: as promised by the caller.
-    unsafe {
-        let poison = || {
-            if let Ok(kv) = get(kv) {
-                kv.poison();
-            }
-        };
-        wall::call_write(function, err, poison, || body(get(kv)?))
-    }
+    unsafe { wall::call(function, err, || body(get(kv)?)) }
 }
 
 /// The value and the time it was written, in seconds since the Unix epoch.
@@ -295,7 +288,7 @@ pub unsafe extern "C" fn acervo_kv_delete(
 ) -> i32 {
     // SAFETY: the pointers are as the header asks for.
     unsafe {
-        write("acervo_kv_delete", kv, err, |kv| Ok(kv.delete(raw::text(key, key_len, "key")?)?))
+        with_kv("acervo_kv_delete", kv, err, |kv| Ok(kv.delete(raw::text(key, key_len, "key")?)?))
     }
 }
 
@@ -317,7 +310,7 @@ pub unsafe extern "C" fn acervo_kv_incr(
     // SAFETY: the pointers are as the header asks for.
     unsafe {
         let out = Out::reset(out, 0, "out");
-        write("acervo_kv_incr", kv, err, |kv| {
+        with_kv("acervo_kv_incr", kv, err, |kv| {
             out.set(kv.incr_int(raw::text(key, key_len, "key")?, by)?);
             Ok(())
         })
@@ -340,7 +333,7 @@ pub unsafe extern "C" fn acervo_kv_incr_float(
     // SAFETY: the pointers are as the header asks for.
     unsafe {
         let out = Out::reset(out, 0.0, "out");
-        write("acervo_kv_incr_float", kv, err, |kv| {
+        with_kv("acervo_kv_incr_float", kv, err, |kv| {
             let sum = kv.incr(raw::text(key, key_len, "key")?, Number::Float(by))?;
             out.set(match sum {
                 Number::Int(value) => value as f64,
@@ -369,7 +362,7 @@ pub unsafe extern "C" fn acervo_kv_cas(
     // SAFETY: the pointers are as the header asks for.
     unsafe {
         let out_stored = Out::reset(out_stored, false, "out_stored");
-        write("acervo_kv_cas", kv, err, |kv| {
+        with_kv("acervo_kv_cas", kv, err, |kv| {
             let key = raw::text(key, key_len, "key")?;
             let value = acervo_value::get(value, "value")?;
             let expected = match expected.is_null() {
@@ -398,7 +391,7 @@ pub unsafe extern "C" fn acervo_kv_cas_delete(
     // SAFETY: the pointers are as the header asks for.
     unsafe {
         let out_deleted = Out::reset(out_deleted, false, "out_deleted");
-        write("acervo_kv_cas_delete", kv, err, |kv| {
+        with_kv("acervo_kv_cas_delete", kv, err, |kv| {
             let key = raw::text(key, key_len, "key")?;
             let expected = acervo_value::get(expected, "expected")?;
             out_deleted.set(kv.cas_delete(key, expected.as_bytes())?);

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 
 use super::error::{ACERVO_OK, acervo_error};
-use super::kv::{acervo_kv, get, write};
+use super::kv::{acervo_kv, get, with_kv};
 use super::raw::{self, ForeignData, Out};
 use super::value::acervo_value;
 use super::wall;
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn acervo_kv_delete_prefix(
     // SAFETY: the pointers are as the header asks for.
     unsafe {
         let out = Out::reset(out, 0, "out");
-        write("acervo_kv_delete_prefix", kv, err, |kv| {
+        with_kv("acervo_kv_delete_prefix", kv, err, |kv| {
             out.set(kv.delete_prefix(raw::text(prefix, prefix_len, "prefix")?)?);
             Ok(())
         })
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn acervo_kv_purge(
     // SAFETY: the pointers are as the header asks for.
     unsafe {
         let out = Out::reset(out, 0, "out");
-        write("acervo_kv_purge", kv, err, |kv| {
+        with_kv("acervo_kv_purge", kv, err, |kv| {
             out.set(kv.purge(seconds)?);
             Ok(())
         })

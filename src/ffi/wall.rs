@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::error::{ACERVO_OK, acervo_error};
-use crate::error::{Code, Error};
+use crate::error::Error;
 
 /// Runs `body`. A failure becomes its code, and an error for `err` whose
 /// message begins with the function's name; a panic becomes ACERVO_PANIC.
@@ -48,26 +48,6 @@ pub(super) unsafe fn call_quietly(
             unsafe { fail(function, err, Error::from_panic(panic.as_ref())) }
         }
     }
-}
-
-/// As [`call`], for a write: after a panic, `poison` has the database refuse
-/// further ones.
-///
-/// # Safety
-///
-/// As for [`call`].
-pub(super) unsafe fn call_write(
-    function: &str,
-    err: *mut *mut acervo_error,
-    poison: impl FnOnce(),
-    body: impl FnOnce() -> Result<(), Error>,
-) -> i32 {
-    // SAFETY: as promised by the caller.
-    let code = unsafe { call(function, err, body) };
-    if code == Code::Panic as i32 {
-        poison();
-    }
-    code
 }
 
 /// For functions without a code: what `body` gives, or `fallback` if it

@@ -110,6 +110,12 @@ impl Engine {
         self.poisoned.store(true, Ordering::Release);
     }
 
+    /// Refuses every further write if a panic ends the scope of what this
+    /// gives, whoever catches it.
+    pub(super) fn poison_on_panic(&self) -> impl Drop {
+        PoisonOnPanic { engine: self, was_panicking: std::thread::panicking() }
+    }
+
     /// Notes that memory grew (or shrank).
     pub(super) fn note_growth(&self, grown: isize) {
         if self.settings.memory_limit.is_some() && grown != 0 {
@@ -150,5 +156,51 @@ impl Engine {
             result = result.and(log.close().map_err(KvError::from));
         }
         result
+    }
+}
+
+struct PoisonOnPanic<'a> {
+    engine: &'a Engine,
+    /// A host may write while it unwinds from a panic of its own.
+    was_panicking: bool,
+}
+
+impl Drop for PoisonOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.was_panicking {
+            self.engine.poison();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    use super::*;
+
+    fn in_memory() -> Arc<Engine> {
+        let settings = Settings {
+            synced: false,
+            flush_interval: Duration::from_millis(100),
+            registry_persistent: true,
+            value_limit: 1000,
+            memory_limit: None,
+        };
+        Engine::open(settings, None).unwrap()
+    }
+
+    #[test]
+    fn only_a_panic_inside_a_write_refuses_further_writes() {
+        let engine = in_memory();
+        drop(engine.poison_on_panic());
+        assert!(engine.check_poison().is_ok());
+        let write = AssertUnwindSafe(|| {
+            let _watch = engine.poison_on_panic();
+            // Without a message on stderr.
+            resume_unwind(Box::new("a fault"));
+        });
+        assert!(catch_unwind(write).is_err());
+        assert!(matches!(engine.check_poison(), Err(KvError::Poisoned)));
     }
 }

@@ -99,12 +99,6 @@ impl Kv {
         self.guard.is_forked()
     }
 
-    /// Refuses every further write on this file until it is opened anew: a
-    /// panic was caught inside one.
-    pub(crate) fn poison(&self) {
-        self.engine.poison();
-    }
-
     /// Largest value in bytes of MessagePack.
     #[must_use]
     pub fn value_limit(&self) -> usize {

@@ -14,6 +14,7 @@ impl Engine {
         edit: Edit,
     ) -> Result<Outcome, KvError> {
         self.check_poison()?;
+        let _watch = self.poison_on_panic();
         // What others wrote comes before what we write on top of it.
         if !matches!(edit, Edit::Put(_)) {
             self.follow()?;
@@ -33,6 +34,7 @@ impl Engine {
         edits: Vec<(Box<[u8]>, Edit)>,
     ) -> Result<(), KvError> {
         self.check_poison()?;
+        let _watch = self.poison_on_panic();
         // A deletion leaves a tombstone only where something is.
         self.follow()?;
         let written_behind = self.registry_is_written_behind();

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::fmt::Display;
 use std::io::Write;
 
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::kv::Kv;
 use crate::value::{Token, Value};
 
@@ -34,7 +34,6 @@ pub(super) struct Call {
     name: &'static str,
     /// How many arguments the script gave; those missing are nil now.
     given: c_int,
-    writes: bool,
 }
 
 /// A value read from a part: small ones as they are, others in the buffer.
@@ -74,7 +73,7 @@ impl Call {
             Part::Global => ("store.", "_global: "),
         };
         let buffer = Buffer::take(lua, context);
-        Self { lua, context, part, label, buffer, name, given, writes: false }
+        Self { lua, context, part, label, buffer, name, given }
     }
 
     /// The part. Nested calls use it too, and its finalizer may run in one, so
@@ -173,10 +172,9 @@ impl Call {
     }
 
     /// Makes this a call that writes: refused while the function given to
-    /// `update` runs; after a panic in it the database takes no more writes.
+    /// `update` runs.
     #[inline]
     pub(super) fn writing(&mut self) {
-        self.writes = true;
         if self.context.updating.get() {
             self.refuse("the function given to update may read, not write");
         }
@@ -208,14 +206,10 @@ impl Call {
         work: impl FnOnce(&Kv, &mut Vec<u8>) -> Result<R, Error>,
     ) -> R {
         let out = self.buffer;
-        let (lua, context, writes) = (self.lua, self.context, self.writes);
+        let (lua, context) = (self.lua, self.context);
         let result = self.part().and_then(|part| part.open(lua, context)).and_then(|kv| {
             let mut out = out;
-            guard(|| work(kv, out.bytes())).inspect_err(|error| {
-                if writes && error.code == Code::Panic {
-                    kv.poison();
-                }
-            })
+            guard(|| work(kv, out.bytes()))
         });
         match result {
             Ok(result) => result,

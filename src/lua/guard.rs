@@ -9,8 +9,8 @@ use crate::error::Error;
 /// could leave it by `longjmp`.
 #[inline]
 pub(super) fn guard<R>(work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
-    // A state half changed by a panic is the core's concern: it refuses writes
-    // after one. Ours are buffers, which every use clears first.
+    // A state half changed by a panic is the engine's concern: it refuses
+    // writes after one. Ours are buffers, which every use clears first.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result,
         Err(panic) => Err(panic_error(panic)),

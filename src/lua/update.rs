@@ -113,11 +113,5 @@ fn run(call: &mut Call, held: &mut Option<Update>, key: &[u8]) {
 fn store(call: &mut Call, held: &Option<Update>, key: &[u8], deletes: bool) -> Result<bool, Error> {
     let bytes = call.buffer.read();
     let Some(Update { kv, seen }) = held else { return Err(closed()) };
-    guard(|| Ok(kv.replace(key, seen.as_ref(), (!deletes).then_some(bytes))?)).inspect_err(
-        |error| {
-            if error.code == Code::Panic {
-                kv.poison();
-            }
-        },
-    )
+    guard(|| Ok(kv.replace(key, seen.as_ref(), (!deletes).then_some(bytes))?))
 }
