@@ -41,6 +41,7 @@
 #![deny(unsafe_code)]
 
 pub mod database;
+pub mod entries;
 pub mod error;
 #[allow(unsafe_code, reason = "C passes pointers")]
 mod ffi;

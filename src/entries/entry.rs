@@ -1,0 +1,198 @@
+//! Entries: what the registry holds.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::EntryError;
+use super::id::{Id, IdRef, is_control};
+use crate::value::{Token, Type, Value, begin_map, end_map, put_map_header, put_string};
+
+/// Longest kind in bytes.
+pub(crate) const KIND_LIMIT: usize = 256;
+
+/// A typed entry: id, kind, meta and data. Immutable, shared by reference
+/// count.
+///
+/// Threads: any.
+#[derive(Clone)]
+pub struct Entry {
+    body: Arc<Body>,
+}
+
+/// What the references to an entry share.
+pub(crate) struct Body {
+    id: Id,
+    /// With a NUL behind it, for C.
+    kind: Arc<[u8]>,
+    meta: Value,
+    data: Option<Value>,
+    /// What another program called the form of the data; `None`: a plain value.
+    format: Option<Arc<[u8]>>,
+}
+
+impl Entry {
+    /// An entry from its parts. Meta `None` is empty; data `None` or nil is
+    /// absent.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::Id`], [`EntryError::Kind`] or [`EntryError::Meta`].
+    pub fn new(
+        id: IdRef<'_>,
+        kind: &[u8],
+        meta: Option<Value>,
+        data: Option<Value>,
+    ) -> Result<Self, EntryError> {
+        id.check()?;
+        let wrong_kind = if kind.is_empty() {
+            Some("it is empty")
+        } else if kind.iter().any(|&byte| is_control(byte)) {
+            Some("it has a control byte")
+        } else if kind.len() > KIND_LIMIT {
+            Some("it is longer than 256 bytes")
+        } else {
+            None
+        };
+        if let Some(what) = wrong_kind {
+            return Err(EntryError::Kind { id: id.to_string(), what });
+        }
+        let meta = meta.unwrap_or_else(empty_map);
+        let mut view = meta.view();
+        let Token::Map(len) = view.token() else {
+            let what = format!("it must be a map, got {}", meta.type_of().name());
+            return Err(EntryError::Meta { id: id.to_string(), what });
+        };
+        for _ in 0..len {
+            if view.type_of() != Type::String {
+                let what = format!("its keys must be strings, got {}", view.type_of().name());
+                return Err(EntryError::Meta { id: id.to_string(), what });
+            }
+            view.skip();
+            view.skip();
+        }
+        Ok(Self::from_parts(Id::new(id), kind, meta, data, None))
+    }
+
+    /// An entry as a file has it, unchecked.
+    pub(super) fn from_parts(
+        id: Id,
+        kind: &[u8],
+        meta: Value,
+        data: Option<Value>,
+        format: Option<&[u8]>,
+    ) -> Self {
+        let kind = [kind, b"\0"].concat().into();
+        let data = data.filter(|data| data.type_of() != Type::Nil);
+        Self { body: Arc::new(Body { id, kind, meta, data, format: format.map(Into::into) }) }
+    }
+
+    /// The same entry under an equal id, and with an equal kind, that are
+    /// shared with others.
+    pub(super) fn sharing(&self, id: Id, kind: Arc<[u8]>) -> Self {
+        let body = &*self.body;
+        let (meta, data) = (body.meta.clone(), body.data.clone());
+        Self { body: Arc::new(Body { id, kind, meta, data, format: body.format.clone() }) }
+    }
+
+    /// The id.
+    #[must_use]
+    #[inline]
+    pub fn id(&self) -> &Id {
+        &self.body.id
+    }
+
+    /// The kind.
+    #[must_use]
+    pub fn kind(&self) -> &[u8] {
+        &self.body.kind[..self.body.kind.len() - 1]
+    }
+
+    /// The kind, with a NUL behind it.
+    #[must_use]
+    pub fn kind_with_nul(&self) -> &[u8] {
+        &self.body.kind
+    }
+
+    pub(super) fn shared_kind(&self) -> &Arc<[u8]> {
+        &self.body.kind
+    }
+
+    /// The meta fields, a map.
+    #[must_use]
+    pub fn meta(&self) -> &Value {
+        &self.body.meta
+    }
+
+    /// The data, if there is any.
+    #[must_use]
+    pub fn data(&self) -> Option<&Value> {
+        self.body.data.as_ref()
+    }
+
+    pub(super) fn format(&self) -> Option<&[u8]> {
+        self.body.format.as_deref()
+    }
+
+    /// Whether both are references to one entry.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.body, &other.body)
+    }
+
+    /// The reference as one pointer can hold it; for the C ABI.
+    pub(crate) fn into_body(self) -> Arc<Body> {
+        self.body
+    }
+
+    /// The reverse of [`Entry::into_body`].
+    pub(crate) fn from_body(body: Arc<Body>) -> Self {
+        Self { body }
+    }
+
+    /// Appends the entry as a map of `id`, `kind`, `meta` and `data`.
+    pub fn append_map(&self, out: &mut Vec<u8>) {
+        let start = begin_map(out);
+        put_string(out, b"id");
+        put_string(out, self.id().text());
+        put_string(out, b"kind");
+        put_string(out, self.kind());
+        put_string(out, b"meta");
+        out.extend_from_slice(self.meta().as_bytes());
+        if let Some(data) = self.data() {
+            put_string(out, b"data");
+            out.extend_from_slice(data.as_bytes());
+        }
+        end_map(out, start, 3 + u32::from(self.data().is_some()));
+    }
+}
+
+/// The value `{}`.
+pub(super) fn empty_map() -> Value {
+    let mut bytes = Vec::with_capacity(1);
+    put_map_header(&mut bytes, 0);
+    Value::from_canonical(&bytes)
+}
+
+/// By value: id, kind, meta and data.
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        let (a, b) = (&*self.body, &*other.body);
+        Arc::ptr_eq(&self.body, &other.body)
+            || a.id == b.id
+                && a.kind == b.kind
+                && a.format == b.format
+                && a.meta == b.meta
+                && a.data == b.data
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("id", self.id())
+            .field("kind", &String::from_utf8_lossy(self.kind()))
+            .field("meta", self.meta())
+            .field("data", &self.data())
+            .finish()
+    }
+}

@@ -1,0 +1,7 @@
+//! Searching.
+
+mod cache;
+mod index;
+
+pub(super) use cache::Cache;
+pub(super) use index::Indexes;

@@ -1,0 +1,140 @@
+//! A sparse vector: places to values, most of them small and dense.
+
+use std::sync::Arc;
+
+/// Children of an inner node: wide, so that a million places are four levels.
+const FAN_BITS: u32 = 5;
+const FAN: usize = 1 << FAN_BITS;
+/// Values of a leaf: narrow, because copying one touches the reference count
+/// of each value in it.
+const LEAF_BITS: u32 = 4;
+const LEAF: usize = 1 << LEAF_BITS;
+
+#[derive(Clone)]
+enum Node<T> {
+    Empty,
+    Inner(Arc<[Node<T>; FAN]>),
+    Leaf(Arc<[Option<T>; LEAF]>),
+}
+
+/// A sparse vector of values by their place.
+#[derive(Clone)]
+pub(in crate::entries) struct Vector<T> {
+    root: Node<T>,
+    /// Inner levels above the leaves.
+    height: u32,
+}
+
+impl<T> Default for Vector<T> {
+    fn default() -> Self {
+        Self { root: Node::Empty, height: 0 }
+    }
+}
+
+/// Which child of an inner node, `height` levels above the leaves, leads to
+/// `place`.
+fn child_of(place: u32, height: u32) -> usize {
+    (place >> (LEAF_BITS + FAN_BITS * (height - 1))) as usize % FAN
+}
+
+fn reaches(place: u32, height: u32) -> bool {
+    let bits = LEAF_BITS + FAN_BITS * height;
+    bits >= u32::BITS || place >> bits == 0
+}
+
+impl<T: Clone> Vector<T> {
+    /// The value at `place`.
+    #[inline]
+    pub(in crate::entries) fn get(&self, place: u32) -> Option<&T> {
+        if !reaches(place, self.height) {
+            return None;
+        }
+        let mut node = &self.root;
+        let mut height = self.height;
+        loop {
+            match node {
+                Node::Empty => return None,
+                Node::Leaf(values) => return values[place as usize % LEAF].as_ref(),
+                Node::Inner(children) => {
+                    node = &children[child_of(place, height)];
+                    height -= 1;
+                }
+            }
+        }
+    }
+
+    /// Puts `value` at `place`, or clears it. Gives what was there.
+    pub(in crate::entries) fn set(&mut self, place: u32, value: Option<T>) -> Option<T> {
+        while !reaches(place, self.height) {
+            if value.is_none() {
+                return None;
+            }
+            let below = std::mem::replace(&mut self.root, Node::Empty);
+            if !matches!(below, Node::Empty) {
+                let mut children = [const { Node::Empty }; FAN];
+                children[0] = below;
+                self.root = Node::Inner(Arc::new(children));
+            }
+            self.height += 1;
+        }
+        set(&mut self.root, self.height, place, value)
+    }
+}
+
+fn set<T: Clone>(node: &mut Node<T>, height: u32, place: u32, value: Option<T>) -> Option<T> {
+    if matches!(node, Node::Empty) {
+        value.as_ref()?;
+        *node = if height == 0 {
+            Node::Leaf(Arc::new([const { None }; LEAF]))
+        } else {
+            Node::Inner(Arc::new([const { Node::Empty }; FAN]))
+        };
+    }
+    match node {
+        Node::Leaf(values) => {
+            std::mem::replace(&mut Arc::make_mut(values)[place as usize % LEAF], value)
+        }
+        Node::Inner(children) => {
+            let child = &mut Arc::make_mut(children)[child_of(place, height)];
+            set(child, height - 1, place, value)
+        }
+        Node::Empty => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_holds_what_a_map_holds_and_its_clones_stay_as_they_were(
+            changes in prop::collection::vec(
+                (prop_oneof![0..80_u32, 0..70_000_u32, any::<u32>()], any::<Option<u16>>()), 0..200),
+            kept in 0..200_usize,
+        ) {
+            let (mut vector, mut model) = (Vector::default(), HashMap::new());
+            let mut old = None;
+            for (step, (place, value)) in changes.into_iter().enumerate() {
+                if step == kept {
+                    old = Some((vector.clone(), model.clone()));
+                }
+                let before = vector.set(place, value);
+                let expected = match value {
+                    Some(value) => model.insert(place, value),
+                    None => model.remove(&place),
+                };
+                prop_assert_eq!(before, expected);
+            }
+            for (vector, model) in old.into_iter().chain([(vector, model)]) {
+                for place in model.keys().copied().chain([0, 15, 16, 511, 512, u32::MAX]) {
+                    prop_assert_eq!(vector.get(place), model.get(&place));
+                }
+            }
+        }
+    }
+}

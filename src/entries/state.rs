@@ -1,0 +1,159 @@
+//! The state of the registry at one version.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::dependencies::Links;
+use super::entry::Entry;
+use super::find::Indexes;
+use super::id::IdRef;
+use super::op::{Op, OpKind};
+use super::persistent::{Iter, Tree, Vector};
+use super::slots::Slots;
+use crate::platform::fork;
+
+/// Slots side by side in a sorted set of them: copying as many is one run of
+/// memory.
+const SIDE_BY_SIDE: usize = 128;
+
+/// A set of slots, in the order of the ids they stand for.
+pub(super) type SlotSet = Tree<u32, (), SIDE_BY_SIDE>;
+
+/// Every entry at one version. A clone is a few pointers; a change copies the
+/// paths to what it changes.
+#[derive(Clone)]
+pub(super) struct State {
+    slots: Arc<Slots>,
+    pub(super) entries: Entries,
+    /// All slots in use.
+    order: SlotSet,
+    /// What `find` looks into, as far as it was asked for.
+    pub(super) indexes: Indexes,
+    /// What depends on what, once it was asked for.
+    pub(super) links: Links,
+    generation: u32,
+}
+
+/// Entries by their slot.
+#[derive(Clone, Default)]
+pub(super) struct Entries {
+    by_slot: Vector<Entry>,
+}
+
+impl Entries {
+    #[inline]
+    pub(super) fn get(&self, slot: u32) -> Option<&Entry> {
+        self.by_slot.get(slot)
+    }
+
+    /// How the id at `slot` stands to `id`.
+    #[inline]
+    pub(super) fn compare(&self, slot: u32, id: IdRef<'_>) -> Ordering {
+        // Sets hold no slots without entries.
+        self.get(slot).map_or(Ordering::Less, |entry| entry.id().parts().cmp(&id))
+    }
+}
+
+impl State {
+    pub(super) fn new(slots: Arc<Slots>) -> Self {
+        Self {
+            slots,
+            entries: Entries::default(),
+            order: SlotSet::default(),
+            indexes: Indexes::default(),
+            links: Links::default(),
+            generation: fork::generation(),
+        }
+    }
+
+    /// Whether this process is a child of the one that made the state. No lock
+    /// may be taken then: its holder may not exist here.
+    pub(super) fn is_forked(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The entry with this id.
+    #[inline]
+    pub(super) fn get(&self, id: IdRef<'_>) -> Option<&Entry> {
+        self.slot_of(id).and_then(|slot| self.entries.get(slot))
+    }
+
+    /// The slot of the entry with this id.
+    #[inline]
+    pub(super) fn slot_of(&self, id: IdRef<'_>) -> Option<u32> {
+        if self.is_forked() {
+            let (&slot, ()) = self.order.get(|&slot| self.entries.compare(slot, id))?;
+            return Some(slot);
+        }
+        self.slots.find(id, |slot| {
+            self.entries.get(slot).filter(|entry| entry.id().parts() == id).map(|_| slot)
+        })
+    }
+
+    /// The slots of all entries, by their ids.
+    pub(super) fn slots(&self) -> Iter<'_, u32, (), SIDE_BY_SIDE> {
+        self.order.iter()
+    }
+
+    /// All entries, by their ids.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.slots().filter_map(|(&slot, ())| self.entries.get(slot))
+    }
+
+    /// The slots of a namespace, by their ids.
+    pub(super) fn namespace<'a>(&'a self, ns: &'a [u8]) -> impl Iterator<Item = u32> + 'a {
+        let from = IdRef { ns, name: b"" };
+        self.order
+            .iter_from(|&slot| self.entries.compare(slot, from))
+            .map(|(&slot, ())| slot)
+            .take_while(move |&slot| self.entries.get(slot).is_some_and(|it| it.id().ns() == ns))
+    }
+
+    /// Adds the entry, or replaces the one with its id.
+    pub(super) fn put(&mut self, entry: &Entry) {
+        let id = self.slots.intern(entry.id());
+        let Some(slot) = id.lease().map(super::slots::Lease::slot) else { return };
+        let old = self.entries.get(slot).cloned();
+        // An entry that came from this registry is kept as it is.
+        let is_shared = Arc::ptr_eq(entry.id().body(), id.body());
+        let entry = if is_shared {
+            entry.clone()
+        } else {
+            let kind = self.slots.intern_kind(entry.shared_kind());
+            entry.sharing(id, kind)
+        };
+        self.entries.by_slot.set(slot, Some(entry.clone()));
+        if old.is_none() {
+            let id = entry.id().parts();
+            self.order.insert(slot, (), |&other| self.entries.compare(other, id));
+        }
+        self.indexes.replace(&self.entries, slot, old.as_ref(), Some(&entry));
+        self.links.replace(&self.entries, slot, old.as_ref(), Some(&entry));
+    }
+
+    /// Takes the entry with this id away.
+    pub(super) fn remove(&mut self, id: IdRef<'_>) {
+        let Some(slot) = self.slot_of(id) else { return };
+        let Some(old) = self.entries.get(slot).cloned() else { return };
+        // While the entry is there: its id is what the sets are sorted by.
+        self.order.remove(|&other| self.entries.compare(other, id));
+        self.indexes.replace(&self.entries, slot, Some(&old), None);
+        self.links.replace(&self.entries, slot, Some(&old), None);
+        self.entries.by_slot.set(slot, None);
+    }
+
+    /// Does what a changeset says: upsert and remove.
+    pub(super) fn replay<'a>(&mut self, ops: impl IntoIterator<Item = &'a Op>) {
+        for op in ops {
+            match op.kind {
+                OpKind::Create | OpKind::Update => self.put(&op.entry),
+                OpKind::Delete => self.remove(op.id().parts()),
+            }
+        }
+    }
+}
