@@ -9,9 +9,11 @@ use std::ffi::CStr;
 use std::fmt;
 
 use crate::database::OpenError;
+use crate::entries::{EntryError, Id};
+use crate::guard::Unusable;
 use crate::kv::KvError;
 use crate::storage::StorageError;
-use crate::value::{Value, ValueError};
+use crate::value::{Value, ValueError, put_array_header, put_map_header, put_string};
 
 /// What a failure is. The numbers are the C ABI's and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -168,10 +170,69 @@ impl From<StorageError> for Error {
     }
 }
 
+impl From<Unusable> for Error {
+    fn from(why: Unusable) -> Self {
+        let code = match why {
+            Unusable::ReadOnly => Code::PermissionDenied,
+            Unusable::Closed | Unusable::Poisoned => Code::Internal,
+            Unusable::Forked => Code::Forked,
+        };
+        Self::new(code, why.to_string())
+    }
+}
+
+impl From<EntryError> for Error {
+    fn from(error: EntryError) -> Self {
+        let code = match &error {
+            EntryError::Storage(error) => return error.clone().into(),
+            EntryError::Unusable(why) => return (*why).into(),
+            EntryError::Id { .. }
+            | EntryError::Kind { .. }
+            | EntryError::Meta { .. }
+            | EntryError::TooLarge { .. }
+            | EntryError::KindChanged { .. }
+            | EntryError::NoChanges
+            | EntryError::TooManyChanges { .. }
+            | EntryError::TooManyDependencies
+            | EntryError::Spent
+            | EntryError::Option { .. }
+            | EntryError::NotAnAncestor { .. }
+            | EntryError::Filter { .. }
+            | EntryError::Pattern { .. }
+            | EntryError::List { .. } => Code::Invalid,
+            EntryError::NoEntry { .. }
+            | EntryError::NoVersion { .. }
+            | EntryError::Pruned { .. } => Code::NotFound,
+            EntryError::Exists { .. } => Code::AlreadyExists,
+            EntryError::Conflict { .. } => Code::Conflict,
+            EntryError::NoHistory => Code::Unavailable,
+            EntryError::Damaged { .. } => Code::Internal,
+        };
+        let details = match &error {
+            EntryError::Conflict { ids, .. } => Some(details_of_ids(ids)),
+            _ => None,
+        };
+        Self { details, ..Self::new(code, error.to_string()) }
+    }
+}
+
+/// `{ids = {...}}`.
+fn details_of_ids(ids: &[Id]) -> Value {
+    let mut out = Vec::new();
+    put_map_header(&mut out, 1);
+    put_string(&mut out, b"ids");
+    put_array_header(&mut out, ids.len() as u32);
+    for id in ids {
+        put_string(&mut out, id.text());
+    }
+    Value::from_canonical(&out)
+}
+
 impl From<KvError> for Error {
     fn from(error: KvError) -> Self {
         let code = match error {
             KvError::Storage(error) => return error.into(),
+            KvError::Unusable(why) => return why.into(),
             KvError::Key { .. }
             | KvError::Ident { .. }
             | KvError::ValueTooLarge { .. }
@@ -180,9 +241,6 @@ impl From<KvError> for Error {
             | KvError::Ttl
             | KvError::Age => Code::Invalid,
             KvError::MemoryLimit { .. } => Code::Unavailable,
-            KvError::ReadOnly => Code::PermissionDenied,
-            KvError::Closed | KvError::Poisoned => Code::Internal,
-            KvError::Forked => Code::Forked,
         };
         Self::new(code, error.to_string())
     }

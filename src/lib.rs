@@ -45,6 +45,7 @@ pub mod entries;
 pub mod error;
 #[allow(unsafe_code, reason = "C passes pointers")]
 mod ffi;
+mod guard;
 pub mod kv;
 #[allow(unsafe_code, reason = "so does Lua")]
 pub mod lua;
@@ -53,4 +54,5 @@ mod platform;
 mod storage;
 pub mod value;
 
+pub use guard::Unusable;
 pub use storage::StorageError;

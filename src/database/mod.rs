@@ -13,7 +13,8 @@ pub use open::OpenError;
 pub use options::Options;
 
 use crate::error::Error;
-use crate::kv::{Guard, Kv, KvError, LogFn};
+use crate::guard::{Guard, Unusable};
+use crate::kv::{Kv, LogFn};
 use crate::value::{Value, begin_map, end_map, put_bool, put_int, put_nil, put_string};
 use instance::Instance;
 
@@ -136,7 +137,7 @@ impl Database {
     /// same.
     pub fn close(&self) -> Result<(), Error> {
         if self.handle.guard.is_forked() {
-            return Err(KvError::Forked.into());
+            return Err(Unusable::Forked.into());
         }
         if self.handle.guard.close() {
             Instance::release(&self.handle.instance)?;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::id::Id;
+use crate::guard::Unusable;
 use crate::storage::StorageError;
 
 /// A failure of a call on the entry registry.
@@ -137,14 +138,14 @@ pub enum EntryError {
         /// Where, and what was found.
         found: String,
     },
-    /// The handle or the file is open for reading only.
-    ReadOnly,
-    /// The handle is closed.
-    Closed,
-    /// The handle belongs to the parent of this process.
-    Forked,
-    /// A panic was caught inside an earlier write.
-    Poisoned,
+    /// The handle or the database may not be used.
+    Unusable(Unusable),
+}
+
+impl From<Unusable> for EntryError {
+    fn from(why: Unusable) -> Self {
+        Self::Unusable(why)
+    }
 }
 
 impl From<StorageError> for EntryError {
@@ -213,14 +214,7 @@ impl fmt::Display for EntryError {
                 f,
                 "the history is damaged: {found}; it was left as it is, restore it from a backup"
             ),
-            Self::ReadOnly => f.write_str("the database is open for reading only"),
-            Self::Closed => f.write_str("database is closed"),
-            Self::Forked => f.write_str(
-                "this handle belongs to the parent process; open the database anew after a fork",
-            ),
-            Self::Poisoned => f.write_str(
-                "a panic was caught inside an earlier write; close the database and open it anew",
-            ),
+            Self::Unusable(why) => why.fmt(f),
         }
     }
 }

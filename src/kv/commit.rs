@@ -20,6 +20,7 @@ use super::KvError;
 use super::edit::{Edit, Outcome};
 use super::engine::Engine;
 use super::space::Namespace;
+use crate::guard::Unusable;
 use crate::platform::sync::{Condvar, Mutex};
 use crate::storage::Log;
 use crate::value::Value;
@@ -140,7 +141,7 @@ impl Engine {
             self.committer.wake_next();
         }
         let result = ticket.result.lock().take();
-        result.unwrap_or(Err(KvError::Poisoned))
+        result.unwrap_or(Err(Unusable::Poisoned.into()))
     }
 
     /// Commits for all who wait.
@@ -156,7 +157,7 @@ impl Engine {
             if let Some(log) = log {
                 log.roll_back();
             }
-            Err(KvError::Poisoned)
+            Err(Unusable::Poisoned.into())
         });
         match result {
             Ok(outcomes) => {

@@ -13,6 +13,7 @@ use super::follow::{Follower, Shared};
 use super::space::Spaces;
 use super::stats::Log as LogHook;
 use super::table::Room;
+use crate::guard::Unusable;
 use crate::platform::shared_counter::SharedCounter;
 use crate::platform::sync::Mutex;
 use crate::storage::Log;
@@ -102,7 +103,7 @@ impl Engine {
     /// Fails after a panic inside a write: what is in memory may not be what
     /// is on disk.
     pub(super) fn check_poison(&self) -> Result<(), KvError> {
-        if self.poisoned.load(Ordering::Acquire) { Err(KvError::Poisoned) } else { Ok(()) }
+        if self.poisoned.load(Ordering::Acquire) { Err(Unusable::Poisoned.into()) } else { Ok(()) }
     }
 
     /// Refuses every further write.
@@ -201,6 +202,6 @@ mod tests {
             resume_unwind(Box::new("a fault"));
         });
         assert!(catch_unwind(write).is_err());
-        assert!(matches!(engine.check_poison(), Err(KvError::Poisoned)));
+        assert!(matches!(engine.check_poison(), Err(KvError::Unusable(Unusable::Poisoned))));
     }
 }

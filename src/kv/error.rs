@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::guard::Unusable;
 use crate::storage::StorageError;
 
 /// Longest key in bytes, without the ident.
@@ -51,14 +52,14 @@ pub enum KvError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The handle or the file is open for reading only.
-    ReadOnly,
-    /// The handle is closed.
-    Closed,
-    /// The handle belongs to the parent of this process.
-    Forked,
-    /// A panic was caught inside an earlier write.
-    Poisoned,
+    /// The handle or the database may not be used.
+    Unusable(Unusable),
+}
+
+impl From<Unusable> for KvError {
+    fn from(why: Unusable) -> Self {
+        Self::Unusable(why)
+    }
 }
 
 impl From<StorageError> for KvError {
@@ -95,15 +96,7 @@ impl fmt::Display for KvError {
                 "memory limit of {limit} bytes is reached; delete keys, or raise memory_limit at \
                  open"
             ),
-            Self::ReadOnly => f.write_str("the database is open read-only"),
-            Self::Closed => f.write_str("database is closed"),
-            Self::Forked => f.write_str(
-                "this handle was made before a fork, by the parent process; open the database \
-                 anew in the child",
-            ),
-            Self::Poisoned => f.write_str(
-                "an earlier write ended in a panic; close and open the database to write again",
-            ),
+            Self::Unusable(why) => why.fmt(f),
         }
     }
 }

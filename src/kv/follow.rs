@@ -12,6 +12,7 @@ use hashbrown::HashSet;
 use super::engine::Engine;
 use super::table::{Table, is_tombstone};
 use super::{KvError, key};
+use crate::guard::Unusable;
 use crate::platform::clock;
 use crate::platform::shared_counter::SharedCounter;
 use crate::platform::sync::Mutex;
@@ -135,7 +136,7 @@ impl Engine {
     #[cold]
     fn follow_by_reader(&self, shared: &Shared) -> Result<(), KvError> {
         let mut follower = shared.follower.lock();
-        let Some(reader) = follower.reader.take() else { return Err(KvError::Closed) };
+        let Some(reader) = follower.reader.take() else { return Err(Unusable::Closed.into()) };
         // One view for the extent and the rows, or rows could leave between.
         let result = reader.begin_read().and_then(|()| self.take_in(&mut follower, &reader));
         reader.roll_back();

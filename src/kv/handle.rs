@@ -6,9 +6,9 @@ use super::batch::Batch;
 use super::commit::Job;
 use super::edit::{Edit, Outcome, check_size};
 use super::engine::Engine;
-use super::guard::Guard;
 use super::space::{Namespace, Spaces, collect_names};
 use super::{KvError, key};
+use crate::guard::{Guard, Unusable};
 use crate::platform::clock;
 use crate::value::{Number, Value};
 
@@ -88,9 +88,9 @@ impl Kv {
     ///
     /// # Errors
     ///
-    /// [`KvError::Closed`] or [`KvError::Forked`].
+    /// [`Unusable::Closed`] or [`Unusable::Forked`].
     pub fn check(&self) -> Result<(), KvError> {
-        self.guard.check()
+        Ok(self.guard.check()?)
     }
 
     /// Whether this process is a child of the one that made the handle.
@@ -451,7 +451,7 @@ impl Iterator for Walk {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let key = self.keys.next()?;
-            if let Err(error) = self.kv.guard.check().and_then(|()| self.kv.engine.follow()) {
+            if let Err(error) = self.kv.check().and_then(|()| self.kv.engine.follow()) {
                 return Some(Err(error));
             }
             // Whatever stands in a list is walked, whether or not a key of

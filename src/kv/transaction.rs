@@ -14,6 +14,7 @@ use super::engine::Engine;
 use super::follow::{Follower, Shared};
 use super::space::Namespace;
 use super::table::{Room, cost, is_tombstone};
+use crate::guard::Unusable;
 use crate::platform::sync::MutexGuard;
 use crate::storage::{Log, Row, SPACE_REGISTRY, SPACE_STORE};
 use crate::value::Value;
@@ -80,7 +81,7 @@ impl Engine {
     ) -> Result<Vec<Result<Outcome, KvError>>, KvError> {
         let (Some(shared), Some(log)) = (&self.shared, log) else {
             return if self.shared.is_some() {
-                Err(KvError::Closed)
+                Err(Unusable::Closed.into())
             } else {
                 Ok(self.in_memory(jobs))
             };

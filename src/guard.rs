@@ -1,9 +1,40 @@
 //! Whether a handle may still be used.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::KvError;
 use crate::platform::fork;
+
+/// Why a handle, or the database behind it, may not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// The handle or the file is open for reading only.
+    ReadOnly,
+    /// The handle is closed.
+    Closed,
+    /// The handle belongs to the parent of this process.
+    Forked,
+    /// A panic was caught inside an earlier write.
+    Poisoned,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ReadOnly => "the database is open read-only",
+            Self::Closed => "database is closed",
+            Self::Forked => {
+                "this handle was made before a fork, by the parent process; open the database \
+                 anew in the child"
+            }
+            Self::Poisoned => {
+                "an earlier write ended in a panic; close and open the database to write again"
+            }
+        })
+    }
+}
+
+impl std::error::Error for Unusable {}
 
 /// The state of one opened handle, shared by everything made from it. When the
 /// last of those goes without the handle having been closed, it is released.
@@ -46,20 +77,20 @@ impl Guard {
     }
 
     /// Fails if the handle is closed or was made by the parent process.
-    pub(crate) fn check(&self) -> Result<(), KvError> {
+    pub(crate) fn check(&self) -> Result<(), Unusable> {
         if self.is_forked() {
-            Err(KvError::Forked)
+            Err(Unusable::Forked)
         } else if self.closed.load(Ordering::Acquire) {
-            Err(KvError::Closed)
+            Err(Unusable::Closed)
         } else {
             Ok(())
         }
     }
 
     /// As [`Guard::check`], for a call that writes.
-    pub(crate) fn check_write(&self) -> Result<(), KvError> {
+    pub(crate) fn check_write(&self) -> Result<(), Unusable> {
         self.check()?;
-        if self.read_only { Err(KvError::ReadOnly) } else { Ok(()) }
+        if self.read_only { Err(Unusable::ReadOnly) } else { Ok(()) }
     }
 
     /// Closes the handle; true if it was open.
