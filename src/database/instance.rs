@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::OpenError;
 use super::options::Options;
+use crate::entries;
 use crate::error::Error;
 use crate::kv::Engine;
 use crate::platform::file::FileId;
@@ -19,6 +20,11 @@ use crate::storage::StorageError;
 /// An open file, or a database in memory.
 pub(super) struct Instance {
     engine: Arc<Engine>,
+    /// The entry registry, opened when it is first asked for: who keeps only
+    /// keys and values does not load it.
+    entries: OnceLock<Arc<entries::Engine>>,
+    /// One at a time opens it.
+    opening_entries: Mutex<()>,
     /// The options of the first open.
     options: Options,
     /// `None` in memory.
@@ -102,13 +108,7 @@ pub(super) fn join_or_open(
     };
     let engine = open()?;
     let file = FileId::of(path).map_err(|error| StorageError::from_io(&error, path))?;
-    let instance = Arc::new(Instance {
-        engine,
-        options: options.clone(),
-        file: Some((file, path.to_owned())),
-        state: Mutex::new(State::Open { handles: 1 }),
-        closed: Condvar::new(),
-    });
+    let instance = Instance::new(engine, options.clone(), Some((file, path.to_owned())));
     instances.by_file.lock().insert(file, Arc::clone(&instance));
     Ok(instance)
 }
@@ -147,13 +147,33 @@ pub(super) fn flush_all_at_exit() {
 
 impl Instance {
     pub(super) fn in_memory(engine: Arc<Engine>, options: Options) -> Arc<Self> {
+        Self::new(engine, options, None)
+    }
+
+    fn new(engine: Arc<Engine>, options: Options, file: Option<(FileId, PathBuf)>) -> Arc<Self> {
         Arc::new(Self {
             engine,
+            entries: OnceLock::new(),
+            opening_entries: Mutex::new(()),
             options,
-            file: None,
+            file,
             state: Mutex::new(State::Open { handles: 1 }),
             closed: Condvar::new(),
         })
+    }
+
+    /// The entry registry, opened at the first call.
+    pub(super) fn entries(&self) -> Result<Arc<entries::Engine>, Error> {
+        if let Some(entries) = self.entries.get() {
+            return Ok(Arc::clone(entries));
+        }
+        let _one_at_a_time = self.opening_entries.lock();
+        if let Some(entries) = self.entries.get() {
+            return Ok(Arc::clone(entries));
+        }
+        let path = self.file.as_ref().map(|(_, path)| path.as_path());
+        let opened = super::open::open_entries(path, &self.options)?;
+        Ok(Arc::clone(self.entries.get_or_init(|| opened)))
     }
 
     pub(super) fn engine(&self) -> Arc<Engine> {
@@ -238,12 +258,15 @@ impl Instance {
     }
 
     fn finish(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.opening_entries.lock();
+        let entries = self.entries.get().map_or(Ok(()), |entries| entries.shut_down());
         let result = self.engine.shut_down();
         if let Some((file, _)) = &self.file {
             instances().by_file.lock().remove(file);
         }
         *self.state.lock() = State::Closed;
         self.closed.notify_all();
+        entries?;
         Ok(result?)
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub use open::OpenError;
 pub use options::Options;
 
+use crate::entries::Registry;
 use crate::error::Error;
 use crate::guard::{Guard, Unusable};
 use crate::kv::{Kv, LogFn};
@@ -96,6 +97,17 @@ impl Database {
     #[must_use]
     pub fn global(&self) -> Kv {
         Kv::global(self.handle.instance.engine(), Arc::clone(&self.handle.guard))
+    }
+
+    /// The entry registry. Loaded when it is first asked for.
+    ///
+    /// # Errors
+    ///
+    /// A closed handle; a history that cannot be read.
+    pub fn entries(&self) -> Result<Registry, Error> {
+        self.handle.guard.check()?;
+        let engine = self.handle.instance.entries()?;
+        Ok(Registry::new(engine, Arc::clone(&self.handle.guard)))
     }
 
     /// `EXEC_IDENT` of the environment as it was when this was opened.

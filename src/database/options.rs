@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::OpenError;
+use crate::entries::{self, HistoryKind};
 use crate::error::Error;
 use crate::kv::Settings;
 use crate::storage::Durability;
@@ -20,6 +21,8 @@ pub struct Options {
     pub(super) read_only: Option<bool>,
     pub(super) busy_timeout_ms: Option<u64>,
     pub(super) file_mode: Option<u32>,
+    pub(super) history: Option<HistoryKind>,
+    pub(super) history_keep: Option<u64>,
 }
 
 /// SQLite stores no row above 10^9 bytes.
@@ -45,6 +48,8 @@ impl Options {
             "busy_timeout_ms" => {
                 self.busy_timeout_ms = Some(option.int(0, i64::from(i32::MAX))? as u64);
             }
+            "history" => self.history = Some(option.history()?),
+            "history_keep" => self.history_keep = Some(option.int(1, i64::MAX)? as u64),
             "file_mode" => self.file_mode = Some(option.int(0o400, 0o777)? as u32),
             _ => return Err(option.wrong("it is unknown").into()),
         }
@@ -59,6 +64,20 @@ impl Options {
             value_limit: self.value_limit.unwrap_or(16 << 20),
             memory_limit: self.memory_limit,
         }
+    }
+
+    pub(super) fn entries(&self) -> entries::Settings {
+        entries::Settings {
+            history: self.history(),
+            history_keep: self.history_keep,
+            value_limit: self.settings().value_limit,
+        }
+    }
+
+    /// As asked for; on a database in memory, where there is no file to keep a
+    /// history in, it is in memory too.
+    pub(super) fn history(&self) -> HistoryKind {
+        self.history.unwrap_or(HistoryKind::Sqlite)
     }
 
     pub(super) fn durability(&self) -> Durability {
@@ -93,6 +112,8 @@ impl Options {
             (differs(self.memory_limit.map(Some), of_first.memory_limit), "memory_limit"),
             (differs(self.busy_timeout_ms, timeout), "busy_timeout_ms"),
             (differs(self.file_mode, first.file_mode()), "file_mode"),
+            (differs(self.history, first.history()), "history"),
+            (differs(self.history_keep.map(Some), first.history_keep), "history_keep"),
         ]
         .into_iter()
         .find_map(|(differs, name)| differs.then_some(name))
@@ -127,6 +148,15 @@ impl Named<'_> {
             Token::Int(value) if (least..=most).contains(&value) => Ok(value),
             Token::Int(value) => Err(self.wrong(format!("{value} is not in {least} to {most}"))),
             other => Err(self.wrong(format!("it is an int, not a {}", other.type_of().name()))),
+        }
+    }
+
+    fn history(&self) -> Result<HistoryKind, OpenError> {
+        match self.token() {
+            Token::String(b"sqlite") => Ok(HistoryKind::Sqlite),
+            Token::String(b"memory") => Ok(HistoryKind::Memory),
+            Token::String(b"none") => Ok(HistoryKind::None),
+            _ => Err(self.wrong("it is \"sqlite\", \"memory\" or \"none\"")),
         }
     }
 

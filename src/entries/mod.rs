@@ -1,16 +1,54 @@
 //! entries: a versioned registry of typed entries.
+//!
+//! One [`Engine`] per open database. Everybody reads the published view, an
+//! immutable [`state`] of persistent structures with its version, and a
+//! [`Snapshot`] is a reference to it. A change goes one way:
+//!
+//! | step | module |
+//! |---|---|
+//! | a caller queues creates, updates and deletes | [`changes`] |
+//! | they are checked against the state and folded, per id, to what they come down to | [`fold`], [`squash`] |
+//! | they are put in the order of their dependencies | [`dependencies`] |
+//! | the version is written | [`history`] |
+//! | the new state is published | [`apply`], [`follow`] |
+//!
+//! Going to another version ([`navigate`]) is the same with the squashed
+//! difference of two versions, found in the tree of versions ([`lineage`]).
+//! Searching ([`find`]) works on a state.
 
+mod apply;
+mod changes;
 mod dependencies;
+mod engine;
 mod entry;
 mod error;
 mod find;
+mod fold;
+mod follow;
+mod handle;
+mod history;
 mod id;
+mod lineage;
+mod navigate;
 mod op;
 mod persistent;
+mod prune;
+mod recent;
 mod slots;
+mod snapshot;
+mod squash;
 mod state;
+mod version;
+mod view;
 
+pub use changes::{ApplyOptions, Base, CHANGES_LIMIT, Change, Changes};
+pub(crate) use engine::{Engine, HistoryKind, Settings};
+pub(crate) use entry::Body as EntryBody;
 pub use entry::Entry;
 pub use error::EntryError;
+pub(crate) use follow::Others;
+pub use handle::{Applied, Registry};
 pub use id::{Id, IdRef};
 pub use op::{Op, OpKind};
+pub use snapshot::{Found, Snapshot};
+pub use version::Version;

@@ -55,12 +55,6 @@ pub(super) struct Lease {
     slot: u32,
 }
 
-impl Lease {
-    pub(super) fn slot(&self) -> u32 {
-        self.slot
-    }
-}
-
 impl Drop for Lease {
     fn drop(&mut self) {
         self.slots.give_back(self.hash, self.slot);
@@ -105,10 +99,12 @@ impl Slots {
         )
     }
 
-    /// The id with a slot of this registry.
-    pub(super) fn intern(self: &Arc<Self>, id: &Id) -> Id {
-        if id.lease().is_some_and(|lease| Arc::ptr_eq(&lease.slots, self)) {
-            return id.clone();
+    /// The id as this registry has it, and its slot.
+    pub(super) fn intern(self: &Arc<Self>, id: &Id) -> (Id, u32) {
+        if let Some(lease) = id.lease()
+            && Arc::ptr_eq(&lease.slots, self)
+        {
+            return (id.clone(), lease.slot);
         }
         let wanted = id.parts();
         let hash = self.hash(wanted);
@@ -119,8 +115,9 @@ impl Slots {
         for known in shard.iter_hash(hash) {
             if let Some(body) = known.id.upgrade() {
                 if body.parts() == wanted {
+                    let slot = known.slot;
                     drop(shard);
-                    return Id::from_body(body);
+                    return (Id::from_body(body), slot);
                 }
                 looked_at.push(body);
             }
@@ -131,7 +128,7 @@ impl Slots {
         let known = Known { hash, slot, id: Arc::downgrade(fresh.body()) };
         shard.insert_unique(hash, known, |known| known.hash);
         drop(shard);
-        fresh
+        (fresh, slot)
     }
 
     /// The one copy of this kind.
@@ -170,26 +167,21 @@ impl Slots {
 mod tests {
     use super::*;
 
-    fn slot(id: &Id) -> u32 {
-        id.lease().unwrap().slot()
-    }
-
     #[test]
     fn an_id_has_one_slot_while_anybody_holds_it_and_then_gives_it_back() {
         let slots = Slots::new();
-        let first = slots.intern(&Id::new(IdRef::parse(b"a:b")));
-        let again = slots.intern(&Id::new(IdRef::parse(b"a:b")));
-        assert_eq!(slot(&first), slot(&again));
+        let (first, slot) = slots.intern(&Id::new(IdRef::parse(b"a:b")));
+        let (again, same) = slots.intern(&Id::new(IdRef::parse(b"a:b")));
+        assert_eq!(slot, same);
         assert!(Arc::ptr_eq(first.body(), again.body()));
-        let other = slots.intern(&Id::new(IdRef::parse(b"a:c")));
-        assert_ne!(slot(&first), slot(&other));
+        let (_other, another) = slots.intern(&Id::new(IdRef::parse(b"a:c")));
+        assert_ne!(slot, another);
 
-        let given_back = slot(&first);
         drop((first, again));
         assert_eq!(slots.find(IdRef::parse(b"a:b"), Some), None);
-        let next = slots.intern(&Id::new(IdRef::parse(b"x:y")));
-        assert_eq!(slot(&next), given_back);
-        assert_eq!(slots.find(IdRef::parse(b"x:y"), Some), Some(given_back));
+        let (_next, reused) = slots.intern(&Id::new(IdRef::parse(b"x:y")));
+        assert_eq!(reused, slot);
+        assert_eq!(slots.find(IdRef::parse(b"x:y"), Some), Some(slot));
     }
 
     #[test]
@@ -202,9 +194,9 @@ mod tests {
                 scope.spawn(|| {
                     for round in 0..2000 {
                         let id = &ids[round % ids.len()];
-                        let held = slots.intern(id);
-                        let same = slots.intern(id);
-                        assert_eq!(slot(&held), slot(&same));
+                        let (held, slot) = slots.intern(id);
+                        let (_same, again) = slots.intern(id);
+                        assert_eq!(slot, again);
                         assert!(held == *id);
                     }
                 });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::dependencies::Links;
 use super::entry::Entry;
 use super::find::Indexes;
-use super::id::IdRef;
+use super::id::{Id, IdRef};
 use super::op::{Op, OpKind};
 use super::persistent::{Iter, Tree, Vector};
 use super::slots::Slots;
@@ -114,19 +114,22 @@ impl State {
             .take_while(move |&slot| self.entries.get(slot).is_some_and(|it| it.id().ns() == ns))
     }
 
+    /// The entry with its slot in this registry, sharing id and kind with
+    /// others.
+    fn intern(&self, entry: &Entry) -> (u32, Entry) {
+        let (id, slot) = self.slots.intern(entry.id());
+        // An entry that came from this registry is kept as it is.
+        if Arc::ptr_eq(entry.id().body(), id.body()) {
+            return (slot, entry.clone());
+        }
+        let kind = self.slots.intern_kind(entry.shared_kind());
+        (slot, entry.sharing(id, kind))
+    }
+
     /// Adds the entry, or replaces the one with its id.
     pub(super) fn put(&mut self, entry: &Entry) {
-        let id = self.slots.intern(entry.id());
-        let Some(slot) = id.lease().map(super::slots::Lease::slot) else { return };
+        let (slot, entry) = self.intern(entry);
         let old = self.entries.get(slot).cloned();
-        // An entry that came from this registry is kept as it is.
-        let is_shared = Arc::ptr_eq(entry.id().body(), id.body());
-        let entry = if is_shared {
-            entry.clone()
-        } else {
-            let kind = self.slots.intern_kind(entry.shared_kind());
-            entry.sharing(id, kind)
-        };
         self.entries.by_slot.set(slot, Some(entry.clone()));
         if old.is_none() {
             let id = entry.id().parts();
@@ -145,6 +148,37 @@ impl State {
         self.indexes.replace(&self.entries, slot, Some(&old), None);
         self.links.replace(&self.entries, slot, Some(&old), None);
         self.entries.by_slot.set(slot, None);
+    }
+
+    /// This state with what `net` says on top: the entry of each id, or none.
+    pub(super) fn with(&self, mut net: Vec<(Id, Option<Entry>)>) -> Self {
+        if self.len() > 0 {
+            let mut state = self.clone();
+            for (id, entry) in net {
+                match entry {
+                    Some(entry) => state.put(&entry),
+                    None => state.remove(id.parts()),
+                }
+            }
+            return state;
+        }
+        // Much faster than one after the other.
+        let mut state = Self::new(Arc::clone(&self.slots));
+        net.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut order = Vec::with_capacity(net.len());
+        for (_, entry) in net {
+            let Some(entry) = entry else { continue };
+            let (slot, entry) = state.intern(&entry);
+            order.push((slot, ()));
+            state.entries.by_slot.set(slot, Some(entry));
+        }
+        state.order = SlotSet::from_sorted(order);
+        state
+    }
+
+    /// This state without what was only made to search it.
+    pub(super) fn without_indexes(&self) -> Self {
+        Self { indexes: Indexes::default(), links: Links::default(), ..self.clone() }
     }
 
     /// Does what a changeset says: upsert and remove.

@@ -87,7 +87,7 @@ impl Shared {
     }
 
     fn count(&self) -> u64 {
-        self.counter.as_ref().map_or(0, |counter| counter.get().load(Ordering::Acquire))
+        self.counter.as_ref().map_or(0, |counter| counter.commits().load(Ordering::Acquire))
     }
 
     /// The counter before a commit; for [`Shared::committed`].
@@ -99,7 +99,7 @@ impl Shared {
     /// already; if nobody else committed since `before`, it holds everything.
     pub(super) fn committed(&self, before: u64) {
         let Some(counter) = &self.counter else { return };
-        let previous = counter.get().fetch_add(1, Ordering::AcqRel);
+        let previous = counter.commits().fetch_add(1, Ordering::AcqRel);
         if previous == before {
             self.seen.store(before + 1, Ordering::Release);
         }
@@ -124,7 +124,7 @@ impl Engine {
         // A file in a directory that we may not write has no counter of ours:
         // asking the log is slower, and right.
         let Some(counter) = &shared.counter else { return self.follow_by_reader(shared) };
-        let count = counter.get().load(Ordering::Acquire);
+        let count = counter.commits().load(Ordering::Acquire);
         if count == shared.seen.load(Ordering::Acquire) {
             return Ok(());
         }

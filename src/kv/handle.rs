@@ -461,7 +461,7 @@ impl Iterator for Walk {
                 return Some(Ok((key, value)));
             }
             if let Err(error) = self.kv.guard.check() {
-                return Some(Err(error));
+                return Some(Err(error.into()));
             }
         }
     }

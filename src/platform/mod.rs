@@ -11,6 +11,7 @@ pub(crate) mod shared_counter;
 pub(crate) mod signals;
 pub(crate) mod sqlite;
 pub(crate) mod sync;
+pub(crate) mod turn;
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 compile_error!(

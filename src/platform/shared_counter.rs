@@ -1,4 +1,4 @@
-//! A counter that every process with the file open can see.
+//! Counters that every process with the file open can see.
 
 use std::fs::File;
 use std::io;
@@ -6,10 +6,12 @@ use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
-/// One page is mapped; the counter is its first word.
+/// One page is mapped; the counters are its first words, a cache line apart.
 const LEN: usize = 4096;
+/// Words between two counters.
+const APART: usize = 8;
 
-/// A counter in a file that all openers map into their memory.
+/// Counters in a file that all openers map into their memory.
 ///
 /// A load costs what any atomic load costs; no system call.
 pub(crate) struct SharedCounter {
@@ -44,11 +46,23 @@ impl SharedCounter {
         NonNull::new(page.cast()).map(|page| Self { page }).ok_or_else(io::Error::last_os_error)
     }
 
-    /// The counter.
-    pub(crate) fn get(&self) -> &AtomicU64 {
-        // SAFETY: the page is mapped until drop, aligned to a page, and all
-        // processes only use it as an atomic.
-        unsafe { self.page.as_ref() }
+    /// Moves with every commit of key-value state.
+    #[inline]
+    pub(crate) fn commits(&self) -> &AtomicU64 {
+        self.word(0)
+    }
+
+    /// Moves with every transaction of entries.
+    #[inline]
+    pub(crate) fn transactions(&self) -> &AtomicU64 {
+        self.word(1)
+    }
+
+    #[inline]
+    fn word(&self, number: usize) -> &AtomicU64 {
+        // SAFETY: the page is mapped until drop, aligned to a page and larger
+        // than the words named above, and all processes only use it as atomics.
+        unsafe { self.page.add(number * APART).as_ref() }
     }
 }
 

@@ -1,0 +1,87 @@
+//! Changing the registry: from changes to a version.
+
+use std::sync::Arc;
+
+use super::EntryError;
+use super::changes::{ApplyOptions, Base, CHANGES_LIMIT, Change};
+use super::dependencies::order;
+use super::engine::Engine;
+use super::fold::fold;
+use super::handle::Applied;
+use super::history::Changeset;
+use super::id::Id;
+use super::op::Op;
+use super::state::State;
+use super::version::Version;
+use super::view::View;
+use crate::platform::clock;
+
+impl Engine {
+    /// Applies `changes`, taken on `base`, to the current state.
+    pub(super) fn apply(
+        &self,
+        changes: &[Change],
+        base: &View,
+        options: &ApplyOptions,
+    ) -> Result<Applied, EntryError> {
+        let turn = self.begin()?;
+        let current = self.published();
+        check_base(options.base, changes, base, &current)?;
+        let folded = fold(changes, &current.state)?;
+        let (ops, next) = self.plan(folded, &current.state)?;
+        if options.dry_run {
+            return Ok(Applied { version: current.version, ops });
+        }
+        let version = Version {
+            id: turn.stored.last + 1,
+            parent: Some(current.version),
+            time: Some(clock::now_seconds()),
+            author: options.author.clone(),
+            message: options.message.clone(),
+        };
+        let view = Arc::new(View::new(version.id, next));
+        self.commit(
+            || self.history.record(turn.stored, &version, &ops),
+            view,
+            || self.note_version(version.id, current.version),
+        )?;
+        Ok(Applied { version: version.id, ops })
+    }
+
+    /// Folded operations in their order, and the state they make of `left`.
+    pub(super) fn plan(
+        &self,
+        ops: Vec<Op>,
+        left: &State,
+    ) -> Result<(Changeset, State), EntryError> {
+        let mut aimed = left.clone();
+        aimed.replay(&ops);
+        let ops = order(ops, &self.patterns.load(), left, &aimed)?;
+        Ok((ops.into(), aimed))
+    }
+}
+
+/// Fails if `current` has moved on from `base` in a way that `rule` forbids.
+fn check_base(
+    rule: Base,
+    changes: &[Change],
+    base: &View,
+    current: &View,
+) -> Result<(), EntryError> {
+    if rule == Base::Any || base.version == current.version {
+        return Ok(());
+    }
+    let mut ids: Vec<Id> = changes
+        .iter()
+        .map(Change::id)
+        .filter(|id| base.state.get(id.parts()) != current.state.get(id.parts()))
+        .cloned()
+        .collect();
+    if rule == Base::Disjoint && ids.is_empty() {
+        return Ok(());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    debug_assert!(ids.len() <= CHANGES_LIMIT);
+    Err(EntryError::Conflict { base: base.version, head: current.version, ids })
+}

@@ -1,0 +1,186 @@
+//! The engine of one database's entry registry.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+
+use super::EntryError;
+use super::dependencies::Patterns;
+use super::follow::Others;
+use super::history::{History, MemoryHistory, NoHistory};
+use super::lineage::{Lineage, ROOT};
+use super::recent::Recent;
+use super::slots::Slots;
+use super::state::State;
+use super::view::View;
+use crate::guard::Unusable;
+use crate::platform::sync::{Mutex, MutexGuard};
+
+/// Where versions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HistoryKind {
+    /// In the database file.
+    Sqlite,
+    /// In memory.
+    Memory,
+    /// Nowhere.
+    None,
+}
+
+/// How an engine behaves; from the options of the first open.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Where versions are kept.
+    pub(crate) history: HistoryKind,
+    /// How many versions are kept; older ones are pruned.
+    pub(crate) history_keep: Option<u64>,
+    /// Largest meta or data, in bytes of MessagePack.
+    pub(crate) value_limit: usize,
+}
+
+/// The entry registry of one database.
+pub(crate) struct Engine {
+    pub(super) settings: Settings,
+    pub(super) slots: Arc<Slots>,
+    /// What everybody sees.
+    published: ArcSwap<View>,
+    pub(super) patterns: ArcSwap<Patterns>,
+    pub(super) history: Box<dyn History>,
+    /// What connects us with other processes; `None` in memory.
+    pub(super) others: Option<Others>,
+    /// Whose turn it is to change the registry.
+    pub(super) turn: Mutex<()>,
+    /// Held to publish, and to take in what others made.
+    pub(super) publishing: Mutex<()>,
+    lineage: Mutex<Option<Lineage>>,
+    /// States of earlier versions.
+    pub(super) recent: Recent,
+    /// The state at the root: what was there before any version.
+    pub(super) baseline: ArcSwap<State>,
+    /// Whether a state can be computed backwards from a later one: all that
+    /// the history changed was created in it.
+    pub(super) is_closed: AtomicBool,
+    poisoned: AtomicBool,
+}
+
+impl Engine {
+    /// An engine whose entries live in memory.
+    pub(crate) fn in_memory(settings: Settings) -> Result<Arc<Self>, EntryError> {
+        let history: Box<dyn History> = match settings.history {
+            HistoryKind::None => Box::new(NoHistory::default()),
+            HistoryKind::Memory | HistoryKind::Sqlite => Box::new(MemoryHistory::default()),
+        };
+        Self::open(settings, history, None)
+    }
+
+    pub(super) fn open(
+        settings: Settings,
+        history: Box<dyn History>,
+        others: Option<Others>,
+    ) -> Result<Arc<Self>, EntryError> {
+        let slots = Slots::new();
+        let seen = others.as_ref().map(Others::count);
+        let opened = history.open()?;
+        let baseline = State::new(Arc::clone(&slots));
+        let state = baseline.with(opened.net);
+        if let (Some(others), Some(seen)) = (&others, seen) {
+            others.note_seen(seen, opened.stored.epoch);
+        }
+        Ok(Arc::new(Self {
+            settings,
+            published: ArcSwap::from_pointee(View::new(opened.stored.head, state)),
+            patterns: ArcSwap::default(),
+            history,
+            others,
+            turn: Mutex::default(),
+            publishing: Mutex::default(),
+            lineage: Mutex::default(),
+            recent: Recent::default(),
+            baseline: ArcSwap::from_pointee(baseline),
+            slots,
+            is_closed: AtomicBool::new(opened.is_closed),
+            poisoned: AtomicBool::new(false),
+        }))
+    }
+
+    /// What this process has taken in.
+    #[inline]
+    pub(super) fn published(&self) -> Arc<View> {
+        self.published.load_full()
+    }
+
+    /// Shows `view` to everybody from now on.
+    pub(super) fn publish(&self, view: Arc<View>, _publishing: &MutexGuard<'_, ()>) {
+        if self.history.keeps_states() {
+            self.recent.checkpoint(&view);
+        }
+        self.published.store(view);
+    }
+
+    /// Calls `with` with the tree of versions.
+    pub(super) fn lineage<T>(&self, with: impl FnOnce(&mut Lineage) -> T) -> Result<T, EntryError> {
+        let mut lineage = self.lineage.lock();
+        let known = match lineage.take() {
+            Some(mut known) => {
+                self.history.extend(&mut known)?;
+                known
+            }
+            None => self.history.lineage()?,
+        };
+        Ok(with(lineage.insert(known)))
+    }
+
+    /// Adds a version to the tree, if it was read.
+    pub(super) fn note_version(&self, version: u64, parent: u64) {
+        let mut lineage = self.lineage.lock();
+        // A tree that does not take it is read again when it is needed.
+        if let Some(known) = &mut *lineage
+            && known.add(version, parent).is_err()
+        {
+            *lineage = None;
+        }
+    }
+
+    /// Replaces the tree after one of our own changes to it.
+    pub(super) fn replace_lineage(&self, lineage: Lineage) {
+        *self.lineage.lock() = Some(lineage);
+    }
+
+    /// Has the tree be read again.
+    pub(super) fn forget_lineage(&self) {
+        *self.lineage.lock() = None;
+    }
+
+    /// The view at the root.
+    pub(super) fn root(&self) -> Arc<View> {
+        Arc::new(View::new(ROOT, State::clone(&self.baseline.load())))
+    }
+
+    /// Fails after a panic inside a write.
+    pub(super) fn check_poison(&self) -> Result<(), EntryError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(Unusable::Poisoned.into());
+        }
+        Ok(())
+    }
+
+    /// Refuses every further write.
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// Ends what runs behind, closes the file and gives memory back; snapshots
+    /// keep what they show.
+    pub(crate) fn shut_down(&self) -> Result<(), EntryError> {
+        let turn = self.turn.lock();
+        let result = self.history.close();
+        self.recent.clear();
+        let empty = State::new(Arc::clone(&self.slots));
+        self.baseline.store(Arc::new(empty.clone()));
+        let version = self.published().version;
+        self.published.store(Arc::new(View::new(version, empty)));
+        drop(turn);
+        result
+    }
+}

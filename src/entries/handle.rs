@@ -1,0 +1,254 @@
+//! The handle on a database's entry registry.
+
+use std::sync::Arc;
+
+use super::EntryError;
+use super::changes::{ApplyOptions, Change};
+use super::dependencies::{self, Patterns};
+use super::engine::Engine;
+use super::entry::Entry;
+use super::id::{Id, IdRef};
+use super::op::Op;
+use super::snapshot::Snapshot;
+use super::version::Version;
+use crate::guard::{Guard, Unusable};
+use crate::value::{Value, put_array_header};
+
+/// What an apply did, or would have done.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The version that was made; after a dry run the current one.
+    pub version: u64,
+    /// The operations in the order in which they were done.
+    pub ops: Arc<[Op]>,
+}
+
+/// The entry registry of a database.
+///
+/// Reads look into memory and wait for nobody. Changes go through a snapshot's
+/// [`super::Changes`].
+///
+/// Threads: any. Cloning is cheap and gives another reference to the same
+/// handle.
+#[derive(Clone)]
+pub struct Registry {
+    engine: Arc<Engine>,
+    guard: Arc<Guard>,
+}
+
+impl Registry {
+    pub(crate) fn new(engine: Arc<Engine>, guard: Arc<Guard>) -> Self {
+        Self { engine, guard }
+    }
+
+    /// Fails if the handle is closed, or was made before a fork.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::Unusable`].
+    pub fn check(&self) -> Result<(), EntryError> {
+        Ok(self.guard.check()?)
+    }
+
+    /// Whether this process is a child of the one that made the handle.
+    #[must_use]
+    pub fn is_forked(&self) -> bool {
+        self.guard.is_forked()
+    }
+
+    pub(super) fn check_not_forked(&self) -> Result<(), EntryError> {
+        if self.is_forked() { Err(Unusable::Forked.into()) } else { Ok(()) }
+    }
+
+    /// Fails if meta or data of the entry is larger than `value_limit`.
+    pub(super) fn check_size(&self, entry: &Entry) -> Result<(), EntryError> {
+        let limit = self.engine.settings.value_limit;
+        for (part, value) in [("meta", Some(entry.meta())), ("data", entry.data())] {
+            let len = value.map_or(0, |value| value.as_bytes().len());
+            if len > limit {
+                let id = entry.id().to_string();
+                return Err(EntryError::TooLarge { id, part, len, limit });
+            }
+        }
+        Ok(())
+    }
+
+    /// The registry as it is now. O(1).
+    ///
+    /// # Errors
+    ///
+    /// A closed or inherited handle; the file, if another process has written
+    /// and its versions cannot be read.
+    pub fn snapshot(&self) -> Result<Snapshot, EntryError> {
+        self.guard.check()?;
+        Ok(Snapshot::new(self.engine.current()?, self.clone()))
+    }
+
+    /// The registry as it was at a version; the root is 0.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::NoVersion`], [`EntryError::Pruned`],
+    /// [`EntryError::NoHistory`], the file.
+    pub fn snapshot_at(&self, version: u64) -> Result<Snapshot, EntryError> {
+        self.guard.check()?;
+        Ok(Snapshot::new(self.engine.view_at(version)?, self.clone()))
+    }
+
+    /// The current version.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::snapshot`].
+    pub fn current_version(&self) -> Result<u64, EntryError> {
+        self.guard.check()?;
+        Ok(self.engine.current()?.version)
+    }
+
+    /// All versions, ascending.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::NoHistory`], the file.
+    pub fn versions(&self) -> Result<Vec<Version>, EntryError> {
+        self.guard.check()?;
+        self.engine.history.versions()
+    }
+
+    /// What is known about a version.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::snapshot_at`].
+    pub fn version(&self, version: u64) -> Result<Version, EntryError> {
+        self.guard.check()?;
+        self.engine.version(version)
+    }
+
+    /// The version that `version` was made from; `None` for the root.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::snapshot_at`].
+    pub fn previous(&self, version: u64) -> Result<Option<u64>, EntryError> {
+        self.guard.check()?;
+        self.engine.lineage(|lineage| {
+            lineage.check(version)?;
+            Ok(lineage.parent(version))
+        })?
+    }
+
+    /// The child of `version` on the way to the current one, else its newest;
+    /// `None` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::snapshot_at`].
+    pub fn next(&self, version: u64) -> Result<Option<u64>, EntryError> {
+        self.guard.check()?;
+        let head = self.engine.current()?.version;
+        self.engine.lineage(|lineage| {
+            lineage.check(version)?;
+            Ok(lineage.next(version, head))
+        })?
+    }
+
+    pub(super) fn apply(
+        &self,
+        changes: &[Change],
+        base: &Snapshot,
+        options: &ApplyOptions,
+    ) -> Result<Applied, EntryError> {
+        self.guard.check_write()?;
+        if changes.is_empty() {
+            return Err(EntryError::NoChanges);
+        }
+        self.engine.apply(changes, base.view(), options)
+    }
+
+    /// Makes `version` the current one: what was done since is undone, what
+    /// leads to it is done again. No version is made.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::snapshot_at`].
+    pub fn apply_version(&self, version: u64) -> Result<(), EntryError> {
+        self.guard.check_write()?;
+        self.engine.apply_version(version)
+    }
+
+    /// Takes every version out that does not descend from `version`, which is
+    /// the current one or one that it comes from, and makes it a child of the
+    /// root.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::snapshot_at`]; [`EntryError::NotAnAncestor`].
+    pub fn prune(&self, version: u64) -> Result<(), EntryError> {
+        self.guard.check_write()?;
+        self.engine.prune(version)
+    }
+
+    /// The operations that turn one list of entries into another, in the order
+    /// of a transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::List`]: an id twice in one list.
+    pub fn build_delta(&self, from: &[Entry], to: &[Entry]) -> Result<Vec<Op>, EntryError> {
+        self.check_not_forked()?;
+        dependencies::delta(from, to, &self.engine.patterns.load())
+    }
+
+    /// Has dependencies be read from one more place.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::Pattern`].
+    pub fn register_pattern(&self, path: &str, allow_wildcard: bool) -> Result<(), EntryError> {
+        self.guard.check()?;
+        let _one_at_a_time = self.engine.publishing.lock();
+        let mut patterns = Patterns::clone(&self.engine.patterns.load());
+        patterns.register(path, allow_wildcard)?;
+        self.engine.patterns.store(Arc::new(patterns));
+        Ok(())
+    }
+
+    /// What depends on the entry, directly or through others; sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::NoEntry`]; as [`Registry::snapshot`].
+    pub fn dependents(&self, id: IdRef<'_>, transitive: bool) -> Result<Vec<Id>, EntryError> {
+        self.guard.check()?;
+        let view = self.engine.current()?;
+        view.state.get(id).ok_or_else(|| EntryError::NoEntry { id: id.to_string() })?;
+        let patterns = self.engine.patterns.load_full();
+        Ok(dependencies::dependents(&view.state, id, transitive, &patterns))
+    }
+
+    /// What the entry depends on, directly or through others; sorted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::dependents`].
+    pub fn dependencies(&self, id: IdRef<'_>, transitive: bool) -> Result<Vec<Id>, EntryError> {
+        self.guard.check()?;
+        let view = self.engine.current()?;
+        view.state.get(id).ok_or_else(|| EntryError::NoEntry { id: id.to_string() })?;
+        let patterns = self.engine.patterns.load_full();
+        Ok(dependencies::dependencies(&view.state, id, transitive, &patterns))
+    }
+
+    /// Operations as an array of maps of `kind`, `entry` and, where there is
+    /// one, `original`.
+    #[must_use]
+    pub fn value_of_ops(ops: &[Op]) -> Value {
+        let mut out = Vec::new();
+        put_array_header(&mut out, ops.len() as u32);
+        for op in ops {
+            op.append_map(&mut out);
+        }
+        Value::from_canonical(&out)
+    }
+}

@@ -1,0 +1,109 @@
+//! Where versions are kept.
+
+mod memory;
+mod none;
+
+use std::sync::Arc;
+
+pub(super) use memory::MemoryHistory;
+pub(super) use none::NoHistory;
+
+use super::EntryError;
+use super::entry::Entry;
+use super::id::Id;
+use super::lineage::Lineage;
+use super::op::Op;
+use super::version::Version;
+
+/// The operations that made a version, in the order in which they were done.
+pub(super) type Changeset = Arc<[Op]>;
+
+/// What a history holds at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// The current version.
+    pub(super) head: u64,
+    /// The highest version ever used.
+    pub(super) last: u64,
+    /// Moves when versions left, or others replaced what was there.
+    pub(super) epoch: u64,
+}
+
+/// What a history gives at open.
+pub(super) struct Opened {
+    pub(super) stored: Stored,
+    /// What the versions up to the head come down to: per id the last entry,
+    /// or none if it was deleted.
+    pub(super) net: Vec<(Id, Option<Entry>)>,
+    /// Whether every entry that the history changes was created in it. If not,
+    /// there was a baseline that is not known now.
+    pub(super) is_closed: bool,
+}
+
+/// A backend of the history. Writes come one at a time, from whoever has the
+/// turn; reads at any time.
+pub(super) trait History: Send + Sync {
+    /// What it takes to build the state at the head.
+    fn open(&self) -> Result<Opened, EntryError>;
+
+    /// What is stored now; others may have written.
+    fn stored(&self) -> Result<Stored, EntryError>;
+
+    /// Whether earlier versions can be asked for.
+    fn keeps_versions(&self) -> bool {
+        true
+    }
+
+    /// The tree of versions.
+    fn lineage(&self) -> Result<Lineage, EntryError>;
+
+    /// Adds to `lineage` what was made since it was read.
+    fn extend(&self, lineage: &mut Lineage) -> Result<(), EntryError>;
+
+    /// What is known about every version, ascending.
+    fn versions(&self) -> Result<Vec<Version>, EntryError>;
+
+    /// What is known about a version that exists.
+    fn version(&self, version: u64) -> Result<Version, EntryError>;
+
+    /// Changesets that one after the other do what `versions` did, a chain of
+    /// them, oldest first. They may be fewer.
+    fn changesets(&self, versions: &[u64]) -> Result<Vec<Changeset>, EntryError>;
+
+    /// Makes a version the head, in one step. `expected` is what the state was
+    /// computed from: CONFLICT if a stranger wrote since.
+    fn record(
+        &self,
+        expected: Stored,
+        version: &Version,
+        changeset: &Changeset,
+    ) -> Result<(), EntryError>;
+
+    /// Moves the head to a version that exists.
+    fn move_head(&self, expected: Stored, head: u64) -> Result<(), EntryError>;
+
+    /// Makes `version` a child of the root with this changeset and takes out
+    /// the versions in `gone`.
+    fn prune(
+        &self,
+        expected: Stored,
+        version: u64,
+        changeset: &Changeset,
+        gone: &[u64],
+    ) -> Result<(), EntryError>;
+
+    /// Whether a state on the way is worth keeping in memory.
+    fn keeps_states(&self) -> bool {
+        false
+    }
+
+    /// Notes that entries come from a baseline.
+    fn note_baseline(&self) -> Result<(), EntryError> {
+        Ok(())
+    }
+
+    /// Ends what runs behind and closes the file.
+    fn close(&self) -> Result<(), EntryError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! Moving along the history: to the state of a version, and with the registry
+//! itself.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::EntryError;
+use super::engine::Engine;
+use super::lineage::{Lineage, ROOT};
+use super::squash::{Squash, inverse};
+use super::version::Version;
+use super::view::View;
+
+/// How to compute a state.
+enum Way {
+    /// Forward from a state at hand, or from the root.
+    Forward(Arc<View>, Vec<u64>),
+    /// Back from the published state and forward again.
+    Around(super::lineage::Path),
+}
+
+impl Engine {
+    /// What is known about a version.
+    pub(super) fn version(&self, version: u64) -> Result<Version, EntryError> {
+        if !self.history.keeps_versions() {
+            return match self.current()?.version == version {
+                true => self.history.version(version),
+                false => Err(EntryError::NoHistory),
+            };
+        }
+        self.lineage(|lineage| lineage.check(version))??;
+        self.history.version(version)
+    }
+
+    /// The registry as it was at `version`.
+    pub(super) fn view_at(&self, version: u64) -> Result<Arc<View>, EntryError> {
+        let current = self.current()?;
+        if !self.history.keeps_versions() {
+            return Err(EntryError::NoHistory);
+        }
+        self.lineage(|lineage| lineage.check(version))??;
+        if current.version == version {
+            return Ok(current);
+        }
+        if let Some(known) = self.recent.get(version) {
+            return Ok(known);
+        }
+        let way = self.lineage(|lineage| self.way_to(version, &current, lineage))?;
+        let mut state = match &way {
+            Way::Forward(from, _) => from.state.without_indexes(),
+            Way::Around(_) => current.state.without_indexes(),
+        };
+        let forward = match way {
+            Way::Forward(_, forward) => forward,
+            Way::Around(path) => {
+                let back: Vec<u64> = path.back.into_iter().rev().collect();
+                for changeset in self.history.changesets(&back)?.iter().rev() {
+                    state.replay(&inverse(changeset).collect::<Vec<_>>());
+                }
+                path.forward
+            }
+        };
+        for changeset in self.history.changesets(&forward)? {
+            state.replay(&*changeset);
+        }
+        let view = Arc::new(View::new(version, state));
+        self.recent.keep(&view);
+        Ok(view)
+    }
+
+    /// The shorter way to `version`: forward from the closest ancestor whose
+    /// state is at hand, or around from the current one. The latter only where
+    /// what was changed was also created, so that the originals are what was
+    /// there.
+    fn way_to(&self, version: u64, current: &Arc<View>, lineage: &Lineage) -> Way {
+        let around = lineage.path(current.version, version);
+        let around_len = around.back.len() + around.forward.len();
+        let is_closed = self.is_closed.load(Ordering::Acquire);
+        let mut forward = Vec::new();
+        let mut at = version;
+        loop {
+            let known = if at == current.version {
+                Some(Arc::clone(current))
+            } else if at == ROOT {
+                Some(self.root())
+            } else {
+                self.recent.get(at)
+            };
+            if let Some(known) = known {
+                forward.reverse();
+                return Way::Forward(known, forward);
+            }
+            if is_closed && forward.len() >= around_len {
+                return Way::Around(around);
+            }
+            forward.push(at);
+            at = lineage.parent(at).unwrap_or(ROOT);
+        }
+    }
+
+    /// Moves the registry to `version`.
+    pub(super) fn apply_version(&self, version: u64) -> Result<(), EntryError> {
+        let turn = self.begin()?;
+        let current = self.published();
+        if current.version == version {
+            return Ok(());
+        }
+        if !self.history.keeps_versions() {
+            return Err(EntryError::NoHistory);
+        }
+        let path = self.lineage(|lineage| {
+            lineage.check(version)?;
+            Ok::<_, EntryError>(lineage.path(current.version, version))
+        })??;
+        let mut squash = Squash::default();
+        let back: Vec<u64> = path.back.into_iter().rev().collect();
+        for changeset in self.history.changesets(&back)?.iter().rev() {
+            squash.extend(inverse(changeset));
+        }
+        for changeset in self.history.changesets(&path.forward)? {
+            squash.extend(changeset.iter().cloned());
+        }
+        let (_ops, next) = self.plan(squash.into_ops_on(&current.state), &current.state)?;
+        let view = Arc::new(View::new(version, next));
+        self.commit(|| self.history.move_head(turn.stored, version), view, || {})
+    }
+}

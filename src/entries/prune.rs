@@ -1,0 +1,48 @@
+//! Forgetting old versions.
+
+use super::EntryError;
+use super::dependencies::delta;
+use super::engine::Engine;
+use super::entry::Entry;
+use super::history::Changeset;
+use super::lineage::ROOT;
+
+impl Engine {
+    /// Takes out what does not descend from `version`, which becomes a child
+    /// of the root that makes its state at once.
+    pub(super) fn prune(&self, version: u64) -> Result<(), EntryError> {
+        let turn = self.begin()?;
+        let current = self.published();
+        if !self.history.keeps_versions() {
+            return Err(EntryError::NoHistory);
+        }
+        self.lineage(|lineage| {
+            lineage.check(version)?;
+            if lineage.is_ancestor(version, current.version) {
+                Ok(())
+            } else {
+                Err(EntryError::NotAnAncestor { version, head: current.version })
+            }
+        })??;
+        if version == ROOT {
+            // Everything descends from the root.
+            return Ok(());
+        }
+        let baseline: Vec<Entry> = self.baseline.load().iter().cloned().collect();
+        let kept: Vec<Entry> = self.view_at(version)?.state.iter().cloned().collect();
+        let changeset = Changeset::from(delta(&baseline, &kept, &self.patterns.load())?);
+        // On a copy: nothing has happened until it is written.
+        let mut lineage = self.lineage(|lineage| lineage.clone())?;
+        let gone = lineage.prune(version);
+        self.commit(
+            || self.history.prune(turn.stored, version, &changeset, &gone),
+            current,
+            || {
+                self.replace_lineage(lineage);
+                let is_gone = |version: u64| gone.binary_search(&version).is_ok();
+                self.recent.forget(is_gone);
+            },
+        )?;
+        self.note_own_epoch()
+    }
+}
