@@ -204,7 +204,7 @@ impl From<EntryError> for Error {
             | EntryError::NoVersion { .. }
             | EntryError::Pruned { .. } => Code::NotFound,
             EntryError::Exists { .. } => Code::AlreadyExists,
-            EntryError::Conflict { .. } => Code::Conflict,
+            EntryError::Conflict { .. } | EntryError::Overtaken => Code::Conflict,
             EntryError::NoHistory => Code::Unavailable,
             EntryError::Damaged { .. } => Code::Internal,
         };
@@ -250,7 +250,9 @@ impl From<OpenError> for Error {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Storage(error) => error.into(),
-            OpenError::Option { .. } | OpenError::Path { .. } => Self::invalid(error.to_string()),
+            OpenError::Option { .. } | OpenError::Path { .. } | OpenError::HoldsHistory { .. } => {
+                Self::invalid(error.to_string())
+            }
             OpenError::OtherCopy { .. } => Self::new(Code::Unavailable, error.to_string()),
         }
     }

@@ -172,7 +172,7 @@ impl Instance {
             return Ok(Arc::clone(entries));
         }
         let path = self.file.as_ref().map(|(_, path)| path.as_path());
-        let opened = super::open::open_entries(path, &self.options)?;
+        let opened = super::open::open_entries(path, &self.options, &self.engine)?;
         Ok(Arc::clone(self.entries.get_or_init(|| opened)))
     }
 

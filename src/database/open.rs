@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::instance::{self, Instance};
 use super::options::Options;
-use crate::entries;
+use crate::entries::{self, HistoryKind};
 use crate::error::Error;
 use crate::kv::{Connections, Engine};
 use crate::platform::shared_counter::SharedCounter;
+use crate::platform::turn::TurnLock;
 use crate::platform::{exit, file, fork};
 use crate::storage::{self, Place, StorageError};
 
@@ -32,6 +33,11 @@ pub enum OpenError {
     },
     /// The file.
     Storage(StorageError),
+    /// The file has versions, and the option `history` has them not kept there.
+    HoldsHistory {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another copy of this library in the process has it open.
     OtherCopy {
         /// The file.
@@ -51,6 +57,11 @@ impl fmt::Display for OpenError {
             Self::Option { name, what } => write!(f, "option {name}: {what}"),
             Self::Path { what } => write!(f, "path: {what}"),
             Self::Storage(error) => error.fmt(f),
+            Self::HoldsHistory { path } => write!(
+                f,
+                "option history: {} holds versions of entries, which need \"sqlite\"",
+                path.display()
+            ),
             Self::OtherCopy { path } => write!(
                 f,
                 "{} is open in another copy of libacervo.so.0 in this process; load one file \
@@ -90,14 +101,23 @@ pub(super) fn open(path: &[u8], options: &Options) -> Result<(Arc<Instance>, boo
 }
 
 fn open_engine(path: &Path, options: &Options) -> Result<Arc<Engine>, Error> {
-    let place = Place {
+    let place = place_of(path, options);
+    let connections = if place.read_only { read(&place)? } else { write(&place, options)? };
+    if options.history() != HistoryKind::Sqlite
+        && storage::read_versions(&place)?.holds_history()?
+    {
+        return Err(OpenError::HoldsHistory { path: path.to_owned() }.into());
+    }
+    Ok(Engine::open(options.settings(), Some(connections))?)
+}
+
+fn place_of(path: &Path, options: &Options) -> Place {
+    Place {
         path: path.to_owned(),
         read_only: options.read_only.unwrap_or(false),
         file_mode: options.file_mode(),
         busy_timeout: options.busy_timeout(),
-    };
-    let connections = if place.read_only { read(&place)? } else { write(&place, options)? };
-    Ok(Engine::open(options.settings(), Some(connections))?)
+    }
 }
 
 fn write(place: &Place, options: &Options) -> Result<Connections, Error> {
@@ -122,15 +142,47 @@ fn read(place: &Place) -> Result<Connections, Error> {
 pub(super) fn open_entries(
     path: Option<&Path>,
     options: &Options,
+    kv: &Arc<Engine>,
 ) -> Result<Arc<entries::Engine>, Error> {
     let settings = options.entries();
-    let _ = path;
-    Ok(entries::Engine::in_memory(settings)?)
+    // The thread may outlive what it works for, or the other way round.
+    let kv = Arc::downgrade(kv);
+    let post = Box::new(move |task| {
+        if let Some(kv) = kv.upgrade() {
+            kv.post(task);
+        }
+    });
+    let Some(path) = path.filter(|_| settings.history == HistoryKind::Sqlite) else {
+        return Ok(entries::Engine::in_memory(settings, post)?);
+    };
+    let place = place_of(path, options);
+    let reader = storage::read_versions(&place)?;
+    let (writer, deriver) = if place.read_only {
+        (None, None)
+    } else {
+        (
+            Some(storage::open_versions(&place, options.durability())?),
+            // What it writes can be made again: no reason to wait for a disk.
+            Some(storage::open_versions(&place, options.durability().at_most_normal())?),
+        )
+    };
+    let turns = if place.read_only { None } else { Some(TurnLock::new(open_lock(&place)?)) };
+    let counter = match open_counter(&place) {
+        Ok(counter) => Some(counter),
+        Err(_) if place.read_only => None,
+        Err(error) => return Err(error.into()),
+    };
+    let others = entries::Others::new(path.to_owned(), counter, turns, place.busy_timeout);
+    let connections = entries::Connections { writer, deriver, reader };
+    Ok(entries::Engine::on_file(settings, connections, others, post)?)
+}
+
+fn open_lock(place: &Place) -> Result<std::fs::File, StorageError> {
+    let path = file::with_suffix(&place.path, LOCK_SUFFIX);
+    file::open_beside(&path, place.file_mode).map_err(|error| StorageError::from_io(&error, &path))
 }
 
 fn open_counter(place: &Place) -> Result<SharedCounter, StorageError> {
-    let path = file::with_suffix(&place.path, LOCK_SUFFIX);
-    file::open_beside(&path, place.file_mode)
-        .and_then(|file| SharedCounter::map(&file, true))
-        .map_err(|error| StorageError::from_io(&error, &path))
+    let file = open_lock(place)?;
+    SharedCounter::map(&file, true).map_err(|error| StorageError::from_io(&error, &place.path))
 }

@@ -19,7 +19,7 @@ use crate::platform::clock;
 impl Engine {
     /// Applies `changes`, taken on `base`, to the current state.
     pub(super) fn apply(
-        &self,
+        self: &Arc<Self>,
         changes: &[Change],
         base: &View,
         options: &ApplyOptions,
@@ -45,6 +45,8 @@ impl Engine {
             view,
             || self.note_version(version.id, current.version),
         )?;
+        drop(turn);
+        self.keep_up();
         Ok(Applied { version: version.id, ops })
     }
 

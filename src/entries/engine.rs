@@ -8,14 +8,16 @@ use arc_swap::ArcSwap;
 use super::EntryError;
 use super::dependencies::Patterns;
 use super::follow::Others;
-use super::history::{History, MemoryHistory, NoHistory};
+use super::history::{History, MemoryHistory, NoHistory, SqliteHistory};
 use super::lineage::{Lineage, ROOT};
 use super::recent::Recent;
 use super::slots::Slots;
 use super::state::State;
+use super::upkeep::{Post, Upkeep};
 use super::view::View;
 use crate::guard::Unusable;
 use crate::platform::sync::{Mutex, MutexGuard};
+use crate::storage::Versions;
 
 /// Where versions are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,23 +63,49 @@ pub(crate) struct Engine {
     /// Whether a state can be computed backwards from a later one: all that
     /// the history changed was created in it.
     pub(super) is_closed: AtomicBool,
+    /// What is done behind.
+    pub(super) upkeep: Upkeep,
     poisoned: AtomicBool,
+}
+
+/// The connections of a registry with its history in a file.
+pub(crate) struct Connections {
+    /// Writes versions; `None` for a file open for reading only.
+    pub(crate) writer: Option<Versions>,
+    /// Writes what is derived from them.
+    pub(crate) deriver: Option<Versions>,
+    /// Reads what other processes wrote.
+    pub(crate) reader: Versions,
 }
 
 impl Engine {
     /// An engine whose entries live in memory.
-    pub(crate) fn in_memory(settings: Settings) -> Result<Arc<Self>, EntryError> {
+    pub(crate) fn in_memory(settings: Settings, post: Post) -> Result<Arc<Self>, EntryError> {
         let history: Box<dyn History> = match settings.history {
             HistoryKind::None => Box::new(NoHistory::default()),
             HistoryKind::Memory | HistoryKind::Sqlite => Box::new(MemoryHistory::default()),
         };
-        Self::open(settings, history, None)
+        Self::open(settings, history, None, post)
+    }
+
+    /// An engine with its history in a file. `post` has another thread do a
+    /// task.
+    pub(crate) fn on_file(
+        settings: Settings,
+        connections: Connections,
+        others: Others,
+        post: Post,
+    ) -> Result<Arc<Self>, EntryError> {
+        let Connections { writer, deriver, reader } = connections;
+        let history = Box::new(SqliteHistory::new(writer, deriver, reader));
+        Self::open(settings, history, Some(others), post)
     }
 
     pub(super) fn open(
         settings: Settings,
         history: Box<dyn History>,
         others: Option<Others>,
+        post: Post,
     ) -> Result<Arc<Self>, EntryError> {
         let slots = Slots::new();
         let seen = others.as_ref().map(Others::count);
@@ -100,6 +128,7 @@ impl Engine {
             baseline: ArcSwap::from_pointee(baseline),
             slots,
             is_closed: AtomicBool::new(opened.is_closed),
+            upkeep: Upkeep::new(post),
             poisoned: AtomicBool::new(false),
         }))
     }

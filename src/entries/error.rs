@@ -90,6 +90,8 @@ pub enum EntryError {
         /// The touched entries that are not as in the snapshot, sorted.
         ids: Vec<Id>,
     },
+    /// Another program, one that takes no turns, wrote the history meanwhile.
+    Overtaken,
     /// There is no such version.
     NoVersion {
         /// Its id.
@@ -196,6 +198,9 @@ impl fmt::Display for EntryError {
                     }
                 }
             }
+            Self::Overtaken => f.write_str(
+                "another program changed the history meanwhile; take a new snapshot and try again",
+            ),
             Self::NoVersion { version } => write!(f, "version v{version} does not exist"),
             Self::Pruned { version } => {
                 write!(f, "version v{version} does not exist any more: it was pruned")

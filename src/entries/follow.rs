@@ -61,7 +61,8 @@ impl Others {
     }
 
     /// Tells every process that there is something new; this one has it.
-    fn note_ours(&self) {
+    fn note_ours(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Release);
         let Some(counter) = &self.counter else { return };
         let before = counter.transactions().fetch_add(1, Ordering::AcqRel);
         // Nobody else could write in our turn.
@@ -69,9 +70,9 @@ impl Others {
     }
 
     /// Waits until no other process has the turn.
-    fn wait(&self) -> Result<Option<Turn<'_>>, EntryError> {
+    fn wait(&self, at_most: Duration) -> Result<Option<Turn<'_>>, EntryError> {
         let Some(turns) = &self.turns else { return Ok(None) };
-        let deadline = Instant::now() + self.busy_timeout;
+        let deadline = Instant::now() + at_most;
         match turns.take_until(deadline) {
             Ok(Some(turn)) => Ok(Some(turn)),
             Ok(None) => Err(StorageError::Busy { path: self.path.clone() }.into()),
@@ -126,7 +127,7 @@ impl Engine {
         let mut state = current.state.clone();
         let back: Vec<u64> = path.back.iter().rev().copied().collect();
         for changeset in self.history.changesets(&back)?.iter().rev() {
-            state.replay(&inverse(changeset).collect::<Vec<_>>());
+            state.replay_owned(inverse(changeset));
         }
         for changeset in self.history.changesets(&path.forward)? {
             state.replay(&*changeset);
@@ -137,13 +138,30 @@ impl Engine {
 
     /// Takes the turn, and takes in what others made before.
     pub(super) fn begin(&self) -> Result<Held<'_>, EntryError> {
-        self.check_poison()?;
         let threads = self.turn.lock();
-        self.check_poison()?;
         let turn = match &self.others {
-            Some(others) => others.wait()?,
+            Some(others) => others.wait(others.busy_timeout)?,
             None => None,
         };
+        self.begin_with(threads, turn)
+    }
+
+    /// As [`Engine::begin`]; `None` if it would have to wait.
+    pub(super) fn begin_if_free(&self) -> Result<Option<Held<'_>>, EntryError> {
+        let Some(threads) = self.turn.try_lock() else { return Ok(None) };
+        let turn = match &self.others {
+            Some(others) => others.wait(Duration::ZERO)?,
+            None => None,
+        };
+        self.begin_with(threads, turn).map(Some)
+    }
+
+    fn begin_with<'a>(
+        &'a self,
+        threads: MutexGuard<'a, ()>,
+        turn: Option<Turn<'a>>,
+    ) -> Result<Held<'a>, EntryError> {
+        self.check_poison()?;
         // Also what a program wrote that does not move the counter.
         let publishing = self.publishing.lock();
         let count = self.others.as_ref().map(Others::count);
@@ -156,28 +174,20 @@ impl Engine {
         Ok(Held { _others: turn, _threads: threads, stored })
     }
 
-    /// Takes note of what a write of ours did to the epoch.
-    pub(super) fn note_own_epoch(&self) -> Result<(), EntryError> {
-        if let Some(others) = &self.others {
-            others.epoch.store(self.history.stored()?.epoch, Ordering::Release);
-        }
-        Ok(())
-    }
-
     /// Writes to the history with `write`, and shows what it made, before
     /// anybody else can take it for a stranger's.
     pub(super) fn commit(
         &self,
-        write: impl FnOnce() -> Result<(), EntryError>,
+        write: impl FnOnce() -> Result<Stored, EntryError>,
         view: Arc<View>,
         also: impl FnOnce(),
     ) -> Result<(), EntryError> {
         let publishing = self.publishing.lock();
-        write()?;
+        let stored = write()?;
         also();
         self.publish(view, &publishing);
         if let Some(others) = &self.others {
-            others.note_ours();
+            others.note_ours(stored.epoch);
         }
         Ok(())
     }

@@ -24,6 +24,8 @@ struct Node {
 #[derive(Clone)]
 pub(super) struct Lineage {
     nodes: HashMap<u64, Node, RandomState>,
+    /// The highest id that is there.
+    newest: u64,
     /// The highest id ever used.
     last: u64,
 }
@@ -42,12 +44,22 @@ impl Lineage {
     pub(super) fn new(last: u64) -> Self {
         let mut nodes = HashMap::default();
         nodes.insert(ROOT, Node::default());
-        Self { nodes, last }
+        Self { nodes, newest: ROOT, last }
     }
 
     /// The highest id ever used.
     pub(super) fn last(&self) -> u64 {
         self.last
+    }
+
+    /// The highest id that is there.
+    pub(super) fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// Takes note of ids that were used by versions that left.
+    pub(super) fn note_last(&mut self, last: u64) {
+        self.last = self.last.max(last);
     }
 
     /// Adds a version. Parents come before their children.
@@ -62,6 +74,7 @@ impl Lineage {
         node.children.push(version);
         let depth = node.depth + 1;
         self.nodes.insert(version, Node { parent: Some(parent), depth, children: Vec::new() });
+        self.newest = self.newest.max(version);
         self.last = self.last.max(version);
         Ok(())
     }

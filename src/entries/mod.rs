@@ -38,11 +38,12 @@ mod slots;
 mod snapshot;
 mod squash;
 mod state;
+mod upkeep;
 mod version;
 mod view;
 
 pub use changes::{ApplyOptions, Base, CHANGES_LIMIT, Change, Changes};
-pub(crate) use engine::{Engine, HistoryKind, Settings};
+pub(crate) use engine::{Connections, Engine, HistoryKind, Settings};
 pub(crate) use entry::Body as EntryBody;
 pub use entry::Entry;
 pub use error::EntryError;

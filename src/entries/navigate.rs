@@ -55,7 +55,7 @@ impl Engine {
             Way::Around(path) => {
                 let back: Vec<u64> = path.back.into_iter().rev().collect();
                 for changeset in self.history.changesets(&back)?.iter().rev() {
-                    state.replay(&inverse(changeset).collect::<Vec<_>>());
+                    state.replay_owned(inverse(changeset));
                 }
                 path.forward
             }
@@ -99,7 +99,7 @@ impl Engine {
     }
 
     /// Moves the registry to `version`.
-    pub(super) fn apply_version(&self, version: u64) -> Result<(), EntryError> {
+    pub(super) fn apply_version(self: &Arc<Self>, version: u64) -> Result<(), EntryError> {
         let turn = self.begin()?;
         let current = self.published();
         if current.version == version {
@@ -122,6 +122,9 @@ impl Engine {
         }
         let (_ops, next) = self.plan(squash.into_ops_on(&current.state), &current.state)?;
         let view = Arc::new(View::new(version, next));
-        self.commit(|| self.history.move_head(turn.stored, version), view, || {})
+        self.commit(|| self.history.move_head(turn.stored, version), view, || {})?;
+        drop(turn);
+        self.keep_up();
+        Ok(())
     }
 }

@@ -63,16 +63,17 @@ impl Op {
         self.entry.id()
     }
 
-    /// The operation that undoes this one.
+    /// The operation that undoes this one. None does where a file says not
+    /// what was there before.
     #[must_use]
-    pub fn inverse(&self) -> Self {
+    pub fn inverse(&self) -> Option<Self> {
         match (self.kind, &self.original) {
-            (OpKind::Create, _) => Self::delete(self.entry.clone()),
-            (OpKind::Update, Some(original)) => Self::update(original.clone(), self.entry.clone()),
-            (OpKind::Delete, Some(original)) => Self::create(original.clone()),
-            // A file may lack an original; then what is there has to do.
-            (OpKind::Update, None) => Self::update(self.entry.clone(), self.entry.clone()),
-            (OpKind::Delete, None) => Self::create(self.entry.clone()),
+            (OpKind::Create, _) => Some(Self::delete(self.entry.clone())),
+            (OpKind::Update, Some(original)) => {
+                Some(Self::update(original.clone(), self.entry.clone()))
+            }
+            (OpKind::Delete, Some(original)) => Some(Self::create(original.clone())),
+            (OpKind::Update | OpKind::Delete, None) => None,
         }
     }
 

@@ -4,6 +4,7 @@ use super::EntryError;
 use super::dependencies::delta;
 use super::engine::Engine;
 use super::entry::Entry;
+use super::follow::Held;
 use super::history::Changeset;
 use super::lineage::ROOT;
 
@@ -11,7 +12,18 @@ impl Engine {
     /// Takes out what does not descend from `version`, which becomes a child
     /// of the root that makes its state at once.
     pub(super) fn prune(&self, version: u64) -> Result<(), EntryError> {
-        let turn = self.begin()?;
+        self.prune_in(self.begin()?, version)
+    }
+
+    /// As [`Engine::prune`], unless somebody has the turn.
+    pub(super) fn prune_if_free(&self, version: u64) -> Result<(), EntryError> {
+        match self.begin_if_free()? {
+            Some(turn) => self.prune_in(turn, version),
+            None => Ok(()),
+        }
+    }
+
+    fn prune_in(&self, turn: Held<'_>, version: u64) -> Result<(), EntryError> {
         let current = self.published();
         if !self.history.keeps_versions() {
             return Err(EntryError::NoHistory);
@@ -42,7 +54,6 @@ impl Engine {
                 let is_gone = |version: u64| gone.binary_search(&version).is_ok();
                 self.recent.forget(is_gone);
             },
-        )?;
-        self.note_own_epoch()
+        )
     }
 }

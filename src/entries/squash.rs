@@ -17,16 +17,16 @@ use super::state::State;
 /// What several operations on one id come down to.
 #[derive(Clone, Debug)]
 pub(super) enum Net {
-    /// As if there had been none: created and deleted again.
-    Nothing,
+    /// As if there had been none: created and deleted again. The entry that
+    /// was there meanwhile.
+    Nothing(Entry),
     Create(Entry),
     Update {
         entry: Entry,
         original: Option<Entry>,
     },
     Delete {
-        entry: Entry,
-        original: Option<Entry>,
+        original: Entry,
     },
     /// Deleted, and created with another kind.
     Replace {
@@ -41,7 +41,11 @@ impl Net {
         match op.kind {
             OpKind::Create => Self::Create(op.entry),
             OpKind::Update => Self::Update { entry: op.entry, original: op.original },
-            OpKind::Delete => Self::Delete { entry: op.entry, original: op.original },
+            OpKind::Delete => match op.original {
+                Some(original) => Self::Delete { original },
+                // That is how a squash says it.
+                None => Self::Nothing(op.entry),
+            },
         }
     }
 
@@ -49,26 +53,20 @@ impl Net {
     pub(super) fn then(self, op: Op) -> Self {
         let entry = op.entry;
         match (self, op.kind) {
-            (Self::Nothing, OpKind::Delete) | (Self::Create(_), OpKind::Delete) => Self::Nothing,
-            (Self::Nothing | Self::Create(_), _) => Self::Create(entry),
-            (Self::Update { original, .. }, OpKind::Delete) => {
-                Self::Delete { entry: original.clone().unwrap_or(entry), original }
+            (Self::Nothing(_) | Self::Create(_), OpKind::Delete) => Self::Nothing(entry),
+            (Self::Nothing(_) | Self::Create(_), _) => Self::Create(entry),
+            (
+                Self::Update { original: Some(original), .. }
+                | Self::Replace { original, .. }
+                | Self::Delete { original },
+                OpKind::Delete,
+            ) => Self::Delete { original },
+            // A file may lack an original.
+            (Self::Update { original: None, .. }, OpKind::Delete) => {
+                Self::Delete { original: entry }
             }
             (Self::Update { original, .. }, _) => Self::Update { entry, original },
-            (Self::Delete { entry, original }, OpKind::Delete) => Self::Delete { entry, original },
-            (Self::Delete { original: Some(original), .. }, _) => {
-                if original.kind() == entry.kind() {
-                    Self::Update { entry, original: Some(original) }
-                } else {
-                    Self::Replace { original, entry }
-                }
-            }
-            // A file may lack an original.
-            (Self::Delete { original: None, .. }, _) => Self::Update { entry, original: None },
-            (Self::Replace { original, .. }, OpKind::Delete) => {
-                Self::Delete { entry: original.clone(), original: Some(original) }
-            }
-            (Self::Replace { original, .. }, _) => {
+            (Self::Delete { original } | Self::Replace { original, .. }, _) => {
                 if original.kind() == entry.kind() {
                     Self::Update { entry, original: Some(original) }
                 } else {
@@ -81,7 +79,7 @@ impl Net {
     /// The entry that is there afterwards.
     pub(super) fn entry(&self) -> Option<&Entry> {
         match self {
-            Self::Nothing | Self::Delete { .. } => None,
+            Self::Nothing(_) | Self::Delete { .. } => None,
             Self::Create(entry) | Self::Update { entry, .. } | Self::Replace { entry, .. } => {
                 Some(entry)
             }
@@ -91,14 +89,12 @@ impl Net {
     /// Appends the operations that have this effect; a delete before a create.
     fn push_to(self, ops: &mut Vec<Op>) {
         match self {
-            Self::Nothing => {}
+            Self::Nothing(_) => {}
             Self::Create(entry) => ops.push(Op::create(entry)),
             Self::Update { entry, original } => {
                 ops.push(Op { kind: OpKind::Update, entry, original });
             }
-            Self::Delete { entry, original } => {
-                ops.push(Op { kind: OpKind::Delete, entry, original });
-            }
+            Self::Delete { original } => ops.push(Op::delete(original)),
             Self::Replace { original, entry } => {
                 ops.push(Op::delete(original));
                 ops.push(Op::create(entry));
@@ -136,7 +132,8 @@ impl Squash {
     pub(super) fn push(&mut self, op: Op) {
         if let Some(place) = self.place(op.id().parts()) {
             let net = &mut self.nets[place].1;
-            *net = std::mem::replace(net, Net::Nothing).then(op);
+            let before = std::mem::replace(net, Net::Nothing(op.entry.clone()));
+            *net = before.then(op);
             return;
         }
         let (hash, place, id) = (self.hash(op.id().parts()), self.nets.len(), op.id().clone());
@@ -146,6 +143,22 @@ impl Squash {
             let id = nets[place].0.parts();
             hasher.hash_one((id.ns, id.name))
         });
+    }
+
+    /// As [`Squash::into_ops`], but what was created and deleted again is a
+    /// delete without an original: whatever may stand under the id in the
+    /// state that this is replayed on, it is gone afterwards.
+    pub(super) fn into_lasting_ops(self) -> Vec<Op> {
+        let mut ops = Vec::with_capacity(self.nets.len());
+        for (_, net) in self.nets {
+            match net {
+                Net::Nothing(entry) => {
+                    ops.push(Op { kind: OpKind::Delete, entry, original: None });
+                }
+                net => net.push_to(&mut ops),
+            }
+        }
+        ops
     }
 
     /// At most one operation per id, or one delete and one create, in no
@@ -189,5 +202,5 @@ impl Extend<Op> for Squash {
 
 /// What undoes `ops`: the inverses in reverse order.
 pub(super) fn inverse(ops: &[Op]) -> impl Iterator<Item = Op> + '_ {
-    ops.iter().rev().map(Op::inverse)
+    ops.iter().rev().filter_map(Op::inverse)
 }

@@ -184,10 +184,21 @@ impl State {
     /// Does what a changeset says: upsert and remove.
     pub(super) fn replay<'a>(&mut self, ops: impl IntoIterator<Item = &'a Op>) {
         for op in ops {
-            match op.kind {
-                OpKind::Create | OpKind::Update => self.put(&op.entry),
-                OpKind::Delete => self.remove(op.id().parts()),
-            }
+            self.replay_one(op);
+        }
+    }
+
+    /// As [`State::replay`], for operations made on the way.
+    pub(super) fn replay_owned(&mut self, ops: impl IntoIterator<Item = Op>) {
+        for op in ops {
+            self.replay_one(&op);
+        }
+    }
+
+    fn replay_one(&mut self, op: &Op) {
+        match op.kind {
+            OpKind::Create | OpKind::Update => self.put(&op.entry),
+            OpKind::Delete => self.remove(op.id().parts()),
         }
     }
 }

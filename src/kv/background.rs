@@ -3,6 +3,7 @@
 //! It writes the registry behind and frees what has expired. It starts at the
 //! first write and sleeps until there is something to do.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -35,7 +36,12 @@ struct State {
     stopping: bool,
     /// A note that arrived while the thread was at work.
     woken: bool,
+    /// Work of others, in portions.
+    tasks: VecDeque<Task>,
 }
+
+/// A portion of work for the thread.
+pub(crate) type Task = Box<dyn FnOnce() + Send>;
 
 impl Default for Background {
     fn default() -> Self {
@@ -73,6 +79,16 @@ impl Background {
         }
     }
 
+    /// Has the thread do `task` soon; never, if it cannot be had.
+    pub(super) fn post(&self, engine: &Arc<Engine>, task: Task) {
+        let mut state = self.state.lock();
+        if state.stopping {
+            return;
+        }
+        state.tasks.push_back(task);
+        self.alert(engine, state);
+    }
+
     /// As [`Background::expect_expiry`], where no thread is to be started:
     /// whoever sweeps next takes it along.
     pub(super) fn note_expiry(&self, at: i64) {
@@ -102,12 +118,14 @@ impl Background {
 
     /// Ends the thread and waits for it, unless it is the caller.
     pub(super) fn stop(&self) {
-        let thread = {
+        let (thread, tasks) = {
             let mut state = self.state.lock();
             state.stopping = true;
             self.changed.notify_all();
-            state.thread.take()
+            (state.thread.take(), std::mem::take(&mut state.tasks))
         };
+        // Tasks hold what they work on: they go without the lock.
+        drop(tasks);
         if let Some(thread) = thread
             && thread.thread().id() != std::thread::current().id()
         {
@@ -118,11 +136,11 @@ impl Background {
 
     /// Sleeps until there is something to do. Writes gather for `interval`
     /// after the first; `write_at` says until when.
-    fn sleep(&self, interval: Duration, write_at: &mut Option<Instant>) -> Task {
+    fn sleep(&self, interval: Duration, write_at: &mut Option<Instant>) -> Due {
         let mut state = self.state.lock();
         loop {
             if state.stopping {
-                return Task::Stop;
+                return Due::Stop;
             }
             let now = Instant::now();
             if std::mem::take(&mut state.woken) {
@@ -130,11 +148,14 @@ impl Background {
             }
             if write_at.is_some_and(|at| at <= now) {
                 *write_at = None;
-                return Task::Write;
+                return Due::Write;
+            }
+            if let Some(task) = state.tasks.pop_front() {
+                return Due::Task(task);
             }
             let sweep_in = self.until_expiry();
             if sweep_in == Some(Duration::ZERO) {
-                return Task::Sweep;
+                return Due::Sweep;
             }
             let sweep_at = sweep_in.map(|wait| now + wait);
             state = match write_at.iter().copied().chain(sweep_at).min() {
@@ -154,11 +175,13 @@ impl Background {
 }
 
 /// What the thread wakes up for.
-enum Task {
+enum Due {
     /// Something was written.
     Write,
     /// A key has expired.
     Sweep,
+    /// Somebody posted a portion of work.
+    Task(Task),
     /// The file closes.
     Stop,
 }
@@ -176,11 +199,15 @@ impl Engine {
         let mut last_upkeep: Option<Instant> = None;
         let mut write_at = None;
         loop {
-            let task = self.background.sleep(self.settings.flush_interval, &mut write_at);
-            let work = || match task {
-                Task::Stop => {}
-                Task::Sweep => self.sweep(),
-                Task::Write => {
+            let due = self.background.sleep(self.settings.flush_interval, &mut write_at);
+            if matches!(due, Due::Stop) {
+                return;
+            }
+            let work = || match due {
+                Due::Stop => {}
+                Due::Sweep => self.sweep(),
+                Due::Task(task) => task(),
+                Due::Write => {
                     self.write_behind();
                     if last_upkeep.is_none_or(|last| last.elapsed() >= UPKEEP) {
                         self.spaces.drop_empty_namespaces();
@@ -191,9 +218,6 @@ impl Engine {
             if catch_unwind(AssertUnwindSafe(work)).is_err() {
                 self.poison();
                 self.log_hook.write(LogLevel::Error, "the background thread met a panic");
-                return;
-            }
-            if matches!(task, Task::Stop) {
                 return;
             }
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::time::Duration;
 
 use super::KvError;
-use super::background::Background;
+use super::background::{Background, Task};
 use super::commit::Committer;
 use super::compact::Held;
 use super::follow::{Follower, Shared};
@@ -131,6 +131,11 @@ impl Engine {
             bytes: self.settings.memory_limit.map(|limit| limit.saturating_sub(used)),
             limit: self.settings.memory_limit.unwrap_or(usize::MAX),
         }
+    }
+
+    /// Has the background thread do `task` soon.
+    pub(crate) fn post(self: &Arc<Self>, task: Task) {
+        self.background.post(self, task);
     }
 
     /// Ends the background thread and the connections, after a last flush.

@@ -33,6 +33,7 @@ mod stats;
 mod table;
 mod transaction;
 
+pub(crate) use background::Task;
 pub use batch::Batch;
 pub(crate) use engine::{Connections, Engine, Settings};
 pub use error::KvError;

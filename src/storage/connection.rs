@@ -7,7 +7,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::schema::{self, State};
-use super::{Log, StorageError};
+use super::session::Session;
+use super::{Log, StorageError, Versions};
 use crate::platform::{file, sqlite};
 
 /// What a commit waits for.
@@ -19,6 +20,16 @@ pub(crate) enum Durability {
     Normal,
     /// As normal, and checkpoints do not sync either.
     Off,
+}
+
+impl Durability {
+    /// The same for what can be made again.
+    pub(crate) fn at_most_normal(self) -> Self {
+        match self {
+            Self::Full | Self::Normal => Self::Normal,
+            Self::Off => Self::Off,
+        }
+    }
 }
 
 /// Which file, and how to treat it.
@@ -45,6 +56,10 @@ const CHECKPOINT_FRAMES: u32 = 1000;
 /// A file that is damaged, not ours or newer than this library is left as it
 /// was.
 pub(crate) fn open_writer(place: &Place, durability: Durability) -> Result<Log, StorageError> {
+    write(place, durability).map(Log::new)
+}
+
+fn write(place: &Place, durability: Durability) -> Result<Session, StorageError> {
     file::create(&place.path, place.file_mode)
         .map_err(|error| StorageError::from_io(&error, &place.path))?;
     let mut connection = connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -78,7 +93,7 @@ pub(crate) fn open_writer(place: &Place, durability: Durability) -> Result<Log, 
             schema::create(&mut connection)?;
         }
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        // From here on Log::begin does the waiting.
+        // From here on Session::begin does the waiting.
         connection.busy_timeout(Duration::ZERO)?;
         Ok(Ok(()))
     });
@@ -87,6 +102,23 @@ pub(crate) fn open_writer(place: &Place, durability: Durability) -> Result<Log, 
 
 /// Opens an existing file for reading.
 pub(crate) fn open_reader(place: &Place) -> Result<Log, StorageError> {
+    read(place).map(Log::new)
+}
+
+/// Opens the versions of a file that is open, for writing.
+pub(crate) fn open_versions(
+    place: &Place,
+    durability: Durability,
+) -> Result<Versions, StorageError> {
+    write(place, durability).map(Versions::new)
+}
+
+/// Opens the versions of a file that is open, for reading.
+pub(crate) fn read_versions(place: &Place) -> Result<Versions, StorageError> {
+    read(place).map(Versions::new)
+}
+
+fn read(place: &Place) -> Result<Session, StorageError> {
     match std::fs::metadata(&place.path) {
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -114,9 +146,9 @@ fn finish(
     result: rusqlite::Result<Result<(), Refusal>>,
     connection: Connection,
     place: &Place,
-) -> Result<Log, StorageError> {
+) -> Result<Session, StorageError> {
     match result {
-        Ok(Ok(())) => Ok(Log::new(connection, place)),
+        Ok(Ok(())) => Ok(Session::new(connection, place)),
         Ok(Err(Refusal::Newer(format))) => {
             Err(StorageError::Newer { path: place.path.clone(), format, known: schema::FORMAT })
         }

@@ -3,13 +3,13 @@
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
+use rusqlite::params;
 use rusqlite::types::ValueRef;
-use rusqlite::{CachedStatement, Connection, params};
 
-use super::{Place, StorageError};
+use super::StorageError;
+use super::session::Session;
 use crate::value::Stamp;
 
 /// Rows of the registry.
@@ -69,20 +69,12 @@ pub(crate) struct Extent {
     pub(crate) last: i64,
 }
 
-/// A connection to the log.
+/// The log, on a connection of its own.
 pub(crate) struct Log {
-    connection: Connection,
-    path: PathBuf,
-    busy_timeout: Duration,
+    session: Session,
     has_table: Cell<bool>,
 }
 
-/// How often a process looks whether another has let go of the lock.
-const BUSY_POLL: Duration = Duration::from_micros(150);
-
-const BEGIN: &str = "BEGIN IMMEDIATE";
-const BEGIN_READ: &str = "BEGIN";
-const COMMIT: &str = "COMMIT";
 const EXTENT: &str = "SELECT ifnull((SELECT min(seq) FROM acervo_kv), 0), \
                       ifnull((SELECT max(seq) FROM acervo_kv), 0)";
 const READ_ON: &str = "SELECT seq, space, name, value, written, expires FROM acervo_kv \
@@ -98,70 +90,33 @@ const MOVE: &str = "INSERT INTO acervo_kv (seq, space, name, value, written, exp
 const DROP_UP_TO: &str = "DELETE FROM acervo_kv WHERE seq <= ?1";
 
 impl Log {
-    pub(super) fn new(connection: Connection, place: &Place) -> Self {
-        Self {
-            connection,
-            path: place.path.clone(),
-            busy_timeout: place.busy_timeout,
-            has_table: Cell::new(false),
-        }
+    pub(super) fn new(session: Session) -> Self {
+        Self { session, has_table: Cell::new(false) }
     }
 
     /// The file.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.session.path()
     }
 
-    fn fault(&self, error: rusqlite::Error) -> StorageError {
-        StorageError::from_sqlite(&error, Some(&self.connection), &self.path)
-    }
-
-    fn statement(&self, sql: &str) -> Result<CachedStatement<'_>, StorageError> {
-        self.connection.prepare_cached(sql).map_err(|error| self.fault(error))
-    }
-
-    fn run(&self, sql: &str) -> Result<(), StorageError> {
-        self.statement(sql)?.execute([]).map_err(|error| self.fault(error))?;
-        Ok(())
-    }
-
-    /// Takes the write lock of the file, waiting for other processes.
-    ///
-    /// SQLite's own waiting backs off to a tenth of a second, and a process
-    /// that writes all the time leaves the lock free for microseconds: one that
-    /// looks so seldom would never get it.
+    /// As [`Session::begin`].
     pub(crate) fn begin(&self) -> Result<(), StorageError> {
-        let mut deadline = None;
-        loop {
-            match self.run(BEGIN) {
-                Err(StorageError::Busy { .. })
-                    if Instant::now()
-                        < *deadline.get_or_insert_with(|| Instant::now() + self.busy_timeout) =>
-                {
-                    std::thread::sleep(BUSY_POLL);
-                }
-                result => return result,
-            }
-        }
+        self.session.begin()
     }
 
-    /// Starts a consistent view for several reads.
+    /// As [`Session::begin_read`].
     pub(crate) fn begin_read(&self) -> Result<(), StorageError> {
-        self.run(BEGIN_READ)
+        self.session.begin_read()
     }
 
-    /// Makes everything since [`Log::begin`] durable and visible.
+    /// As [`Session::commit`].
     pub(crate) fn commit(&self) -> Result<(), StorageError> {
-        self.run(COMMIT)
+        self.session.commit()
     }
 
-    /// Undoes everything since [`Log::begin`]; no effect outside of one.
+    /// As [`Session::roll_back`].
     pub(crate) fn roll_back(&self) {
-        if !self.connection.is_autocommit() {
-            // After a failed COMMIT there is nothing better to do than to try:
-            // closing the connection rolls back as well.
-            let _ = self.connection.execute_batch("ROLLBACK");
-        }
+        self.session.roll_back();
     }
 
     /// Where the log begins and ends.
@@ -169,18 +124,20 @@ impl Log {
         if !self.has_table()? {
             return Ok(Extent::default());
         }
-        self.statement(EXTENT)?
+        self.session
+            .statement(EXTENT)?
             .query_row([], |row| Ok(Extent { first: row.get(0)?, last: row.get(1)? }))
-            .map_err(|error| self.fault(error))
+            .map_err(|error| self.session.fault(error))
     }
 
     /// A file that was opened for reading only may not have the table yet.
     fn has_table(&self) -> Result<bool, StorageError> {
         if !self.has_table.get() {
             let found: i64 = self
+                .session
                 .statement("SELECT count(*) FROM sqlite_schema WHERE name = 'acervo_kv'")?
                 .query_row([], |row| row.get(0))
-                .map_err(|error| self.fault(error))?;
+                .map_err(|error| self.session.fault(error))?;
             self.has_table.set(found > 0);
         }
         Ok(self.has_table.get())
@@ -193,11 +150,11 @@ impl Log {
         limit: i64,
         mut take: impl FnMut(RowRef<'_>),
     ) -> Result<(), StorageError> {
-        let mut statement = self.statement(READ_ON)?;
-        let mut rows = statement.query([seq, limit]).map_err(|error| self.fault(error))?;
-        while let Some(row) = rows.next().map_err(|error| self.fault(error))? {
+        let mut statement = self.session.statement(READ_ON)?;
+        let mut rows = statement.query([seq, limit]).map_err(|error| self.session.fault(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.session.fault(error))? {
             let row = read_row(row)
-                .map_err(|found| StorageError::Damaged { path: self.path.clone(), found })?;
+                .map_err(|found| StorageError::Damaged { path: self.path().to_owned(), found })?;
             take(row);
         }
         Ok(())
@@ -211,13 +168,13 @@ impl Log {
         limit: u64,
         mut take: impl FnMut(ScannedRow<'_>) -> bool,
     ) -> Result<(), StorageError> {
-        let mut statement = self.statement(SCAN)?;
+        let mut statement = self.session.statement(SCAN)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = statement
             .query([numbers.start, numbers.end, limit])
-            .map_err(|error| self.fault(error))?;
-        while let Some(row) = rows.next().map_err(|error| self.fault(error))? {
-            let damaged = |found| StorageError::Damaged { path: self.path.clone(), found };
+            .map_err(|error| self.session.fault(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.session.fault(error))? {
+            let damaged = |found| StorageError::Damaged { path: self.path().to_owned(), found };
             if !take(scan_row(row).map_err(damaged)?) {
                 break;
             }
@@ -229,31 +186,34 @@ impl Log {
     pub(crate) fn append(&self, seq: i64, row: Row<'_>) -> Result<(), StorageError> {
         let value = (!row.value.is_empty()).then_some(row.value);
         let stamp = row.stamp;
-        self.statement(APPEND)?
+        self.session
+            .statement(APPEND)?
             .execute(params![seq, row.space, row.name, value, stamp.timestamp, stamp.expires_at])
-            .map_err(|error| self.fault(error))?;
+            .map_err(|error| self.session.fault(error))?;
         Ok(())
     }
 
     /// Appends a copy of the row at `from` under the number `to`.
     pub(crate) fn append_copy(&self, from: i64, to: i64) -> Result<(), StorageError> {
-        self.statement(MOVE)?.execute([to, from]).map_err(|error| self.fault(error))?;
+        self.session
+            .statement(MOVE)?
+            .execute([to, from])
+            .map_err(|error| self.session.fault(error))?;
         Ok(())
     }
 
     /// Drops the old end of the log, up to and with `seq`.
     pub(crate) fn drop_up_to(&self, seq: i64) -> Result<(), StorageError> {
-        self.statement(DROP_UP_TO)?.execute([seq]).map_err(|error| self.fault(error))?;
+        self.session
+            .statement(DROP_UP_TO)?
+            .execute([seq])
+            .map_err(|error| self.session.fault(error))?;
         Ok(())
     }
 
-    /// Ends the connection; the last one moves the WAL into the file.
+    /// As [`Session::close`].
     pub(crate) fn close(self) -> Result<(), StorageError> {
-        self.connection.flush_prepared_statement_cache();
-        let path = self.path;
-        self.connection.close().map_err(|(connection, error)| {
-            StorageError::from_sqlite(&error, Some(&connection), &path)
-        })
+        self.session.close()
     }
 }
 

@@ -118,10 +118,20 @@ impl Value {
 
 /// Appends the canonical form of one MessagePack value that fills `bytes`.
 pub(crate) fn append_canonical(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), ValueError> {
+    append_wrapped(out, bytes, 0)
+}
+
+/// As [`append_canonical`], for values that stand inside `wrapping` levels of
+/// a file's own, which do not count.
+pub(crate) fn append_wrapped(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    wrapping: usize,
+) -> Result<(), ValueError> {
     // Canonical form is mostly as long as the input, and never longer than
     // twice that (a 32-bit float grows to 64).
     out.try_reserve(bytes.len()).map_err(|_| ValueError::OutOfMemory)?;
-    let mut reader = Reader { bytes, at: 0, out };
+    let mut reader = Reader { bytes, at: 0, out, deepest: MAX_DEPTH + wrapping };
     reader.value(0)?;
     if reader.at != bytes.len() {
         return Err(reader.fault(reader.at, "bytes follow after the value"));
@@ -189,6 +199,7 @@ struct Reader<'a, 'o> {
     bytes: &'a [u8],
     at: usize,
     out: &'o mut Vec<u8>,
+    deepest: usize,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -301,7 +312,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn enter(&self, start: usize, depth: usize) -> Result<usize, ValueError> {
-        if depth == MAX_DEPTH {
+        if depth == self.deepest {
             return Err(self.fault(start, "nested deeper than 128 levels"));
         }
         Ok(depth + 1)

@@ -24,7 +24,7 @@ mod json;
 mod number;
 mod view;
 
-pub(crate) use canonical::append_canonical;
+pub(crate) use canonical::{append_canonical, append_wrapped};
 pub use cell::{Stamp, Value};
 pub use encode::{
     begin_array, begin_map, end_array, end_map, put_array_header, put_bool, put_float, put_int,

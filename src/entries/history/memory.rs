@@ -76,16 +76,17 @@ impl History for MemoryHistory {
         _: Stored,
         version: &Version,
         changeset: &Changeset,
-    ) -> Result<(), EntryError> {
+    ) -> Result<Stored, EntryError> {
         let mut kept = self.kept.lock();
         kept.versions.insert(version.id, (version.clone(), Arc::clone(changeset)));
         kept.stored = Stored { head: version.id, last: version.id, ..kept.stored };
-        Ok(())
+        Ok(kept.stored)
     }
 
-    fn move_head(&self, _: Stored, head: u64) -> Result<(), EntryError> {
-        self.kept.lock().stored.head = head;
-        Ok(())
+    fn move_head(&self, _: Stored, head: u64) -> Result<Stored, EntryError> {
+        let mut kept = self.kept.lock();
+        kept.stored.head = head;
+        Ok(kept.stored)
     }
 
     fn prune(
@@ -94,7 +95,7 @@ impl History for MemoryHistory {
         version: u64,
         changeset: &Changeset,
         gone: &[u64],
-    ) -> Result<(), EntryError> {
+    ) -> Result<Stored, EntryError> {
         let mut kept = self.kept.lock();
         for version in gone {
             kept.versions.remove(version);
@@ -105,7 +106,7 @@ impl History for MemoryHistory {
             about.parent = Some(ROOT);
             *made_by = Arc::clone(changeset);
         }
-        Ok(())
+        Ok(kept.stored)
     }
 
     fn keeps_states(&self) -> bool {

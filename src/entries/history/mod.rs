@@ -1,12 +1,16 @@
 //! Where versions are kept.
 
+mod codec;
+mod derive;
 mod memory;
 mod none;
+mod sqlite;
 
 use std::sync::Arc;
 
 pub(super) use memory::MemoryHistory;
 pub(super) use none::NoHistory;
+pub(super) use sqlite::SqliteHistory;
 
 use super::EntryError;
 use super::entry::Entry;
@@ -71,16 +75,17 @@ pub(super) trait History: Send + Sync {
     fn changesets(&self, versions: &[u64]) -> Result<Vec<Changeset>, EntryError>;
 
     /// Makes a version the head, in one step. `expected` is what the state was
-    /// computed from: CONFLICT if a stranger wrote since.
+    /// computed from; fails if a stranger wrote since. Gives what is stored
+    /// then, here and below.
     fn record(
         &self,
         expected: Stored,
         version: &Version,
         changeset: &Changeset,
-    ) -> Result<(), EntryError>;
+    ) -> Result<Stored, EntryError>;
 
     /// Moves the head to a version that exists.
-    fn move_head(&self, expected: Stored, head: u64) -> Result<(), EntryError>;
+    fn move_head(&self, expected: Stored, head: u64) -> Result<Stored, EntryError>;
 
     /// Makes `version` a child of the root with this changeset and takes out
     /// the versions in `gone`.
@@ -90,11 +95,16 @@ pub(super) trait History: Send + Sync {
         version: u64,
         changeset: &Changeset,
         gone: &[u64],
-    ) -> Result<(), EntryError>;
+    ) -> Result<Stored, EntryError>;
 
     /// Whether a state on the way is worth keeping in memory.
     fn keeps_states(&self) -> bool {
         false
+    }
+
+    /// Writes some of what is written behind; tells whether more is left.
+    fn derive(&self) -> Result<bool, EntryError> {
+        Ok(false)
     }
 
     /// Notes that entries come from a baseline.

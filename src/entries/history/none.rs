@@ -46,16 +46,16 @@ impl History for NoHistory {
         Err(EntryError::NoHistory)
     }
 
-    fn record(&self, _: Stored, version: &Version, _: &Changeset) -> Result<(), EntryError> {
+    fn record(&self, _: Stored, version: &Version, _: &Changeset) -> Result<Stored, EntryError> {
         *self.head.lock() = version.id;
-        Ok(())
+        self.stored()
     }
 
-    fn move_head(&self, _: Stored, _: u64) -> Result<(), EntryError> {
+    fn move_head(&self, _: Stored, _: u64) -> Result<Stored, EntryError> {
         Err(EntryError::NoHistory)
     }
 
-    fn prune(&self, _: Stored, _: u64, _: &Changeset, _: &[u64]) -> Result<(), EntryError> {
+    fn prune(&self, _: Stored, _: u64, _: &Changeset, _: &[u64]) -> Result<Stored, EntryError> {
         Err(EntryError::NoHistory)
     }
 }

@@ -1,0 +1,415 @@
+//! History in the database file.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::codec;
+use super::derive::{Deriver, forget_net_of, usable_net};
+use super::{Changeset, History, Opened, Stored};
+use crate::entries::EntryError;
+use crate::entries::id::{Id, IdRef};
+use crate::entries::lineage::{Lineage, ROOT};
+use crate::entries::op::OpKind;
+use crate::entries::version::Version;
+use crate::guard::Unusable;
+use crate::platform::sync::{Mutex, MutexGuard};
+use crate::storage::{StorageError, Tally, VersionRow, Versions};
+
+/// SQLite stores no row above 10^9 bytes.
+const LARGEST_CHANGESET: usize = 999_000_000;
+/// Chains shorter than this are read one by one: no skip is as short.
+pub(super) const SKIP: usize = 32;
+
+/// The history of a file.
+pub(in crate::entries) struct SqliteHistory {
+    /// `None` when the file is open for reading only, or closed.
+    writer: Mutex<Option<Versions>>,
+    /// Reads while the writer waits for the disk.
+    reader: Mutex<Option<Versions>>,
+    /// What is derived is written behind by this one, which waits for no disk.
+    pub(super) deriver: Mutex<Option<Deriver>>,
+    is_read_only: bool,
+    has_tables: AtomicBool,
+}
+
+impl SqliteHistory {
+    pub(in crate::entries) fn new(
+        writer: Option<Versions>,
+        deriver: Option<Versions>,
+        reader: Versions,
+    ) -> Self {
+        Self {
+            is_read_only: writer.is_none(),
+            writer: Mutex::new(writer),
+            reader: Mutex::new(Some(reader)),
+            deriver: Mutex::new(deriver.map(Deriver::new)),
+            has_tables: AtomicBool::new(false),
+        }
+    }
+
+    /// Reads with one view of the file; `None` if it has no history yet.
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Versions) -> Result<T, EntryError>,
+    ) -> Result<Option<T>, EntryError> {
+        let reader = self.reader.lock();
+        let versions = open(&reader)?;
+        if !self.has_tables.load(Ordering::Acquire) {
+            if versions.is_foreign()? {
+                if !self.is_read_only {
+                    self.write_tables()?;
+                } else {
+                    versions.shadow_tables()?;
+                }
+            } else if !versions.has_tables()? {
+                return Ok(None);
+            }
+            versions.check_schema()?;
+            self.has_tables.store(true, Ordering::Release);
+        }
+        versions.begin_read()?;
+        let result = read(versions);
+        versions.roll_back();
+        result.map(Some)
+    }
+
+    /// Adds our tables to a history of the other program.
+    fn write_tables(&self) -> Result<(), EntryError> {
+        let writer = self.writer.lock();
+        in_transaction(open(&writer)?, |versions| Ok(versions.create_tables()?))
+    }
+
+    /// Writes in one transaction, if the history is still as `expected`.
+    fn write(
+        &self,
+        expected: Stored,
+        write: impl FnOnce(&Versions, Tally) -> Result<(), EntryError>,
+    ) -> Result<Stored, EntryError> {
+        let writer = self.writer.lock();
+        in_transaction(open(&writer)?, |versions| {
+            if !versions.has_tables()? {
+                versions.create_tables()?;
+            }
+            let tally = versions.tally()?;
+            if stored_of(tally) != expected {
+                return Err(EntryError::Overtaken);
+            }
+            versions.forget_touched(tally)?;
+            write(versions, tally)?;
+            // Our triggers noted our own rows.
+            versions.set_note("touched", None)?;
+            Ok(stored_of(versions.tally()?))
+        })
+    }
+}
+
+/// The connection, unless the file is closed.
+pub(super) fn open<'a>(
+    connection: &'a MutexGuard<'_, Option<Versions>>,
+) -> Result<&'a Versions, EntryError> {
+    connection.as_ref().ok_or_else(|| Unusable::Closed.into())
+}
+
+/// Runs `work` and commits, or undoes all of it.
+pub(super) fn in_transaction<T>(
+    versions: &Versions,
+    work: impl FnOnce(&Versions) -> Result<T, EntryError>,
+) -> Result<T, EntryError> {
+    versions.begin()?;
+    let result = work(versions).and_then(|done| {
+        versions.commit()?;
+        Ok(done)
+    });
+    if result.is_err() {
+        versions.roll_back();
+    }
+    result
+}
+
+fn stored_of(tally: Tally) -> Stored {
+    // A stranger's writes make another epoch at once, also before anybody
+    // could note that in the file.
+    let epoch = 2 * tally.epoch + u64::from(tally.touched.is_some());
+    Stored { head: tally.head, last: tally.last, epoch }
+}
+
+fn damaged(what: &str, found: &str) -> EntryError {
+    EntryError::Damaged { found: format!("{what}: {found}") }
+}
+
+/// The changeset of a version.
+pub(super) fn changeset_of(versions: &Versions, version: u64) -> Result<Changeset, EntryError> {
+    let ops = versions.changeset(version, codec::read_changeset)?;
+    ops.map(Into::into)
+        .map_err(|found| damaged(&format!("the changeset of version {version}"), &found))
+}
+
+/// A changeset that leads to a version from a far ancestor.
+pub(super) fn skip_of(
+    versions: &Versions,
+    version: u64,
+    level: i64,
+) -> Result<Changeset, EntryError> {
+    let ops = versions.skip(version, level, codec::read_changeset)?;
+    ops.map(Into::into).map_err(|found| damaged(&format!("a skip to version {version}"), &found))
+}
+
+/// Changesets that do what `chain` did, oldest first, with the skips that fit
+/// into it.
+pub(super) fn changesets_of(
+    versions: &Versions,
+    chain: &[u64],
+) -> Result<Vec<Changeset>, EntryError> {
+    let Some(&first) = chain.first() else { return Ok(Vec::new()) };
+    let touched = versions.tally()?.touched.unwrap_or(u64::MAX);
+    let base = versions.parent(first)?.unwrap_or(ROOT);
+    let mut changesets = Vec::new();
+    let mut left = chain.len();
+    while let Some(&version) = chain[..left].last() {
+        let skips =
+            if left >= SKIP && version < touched { versions.skips(version)? } else { Vec::new() };
+        let fitting = skips.into_iter().find_map(|(level, ancestor)| {
+            if ancestor == base {
+                return Some((level, 0));
+            }
+            // Ids only grow along a chain.
+            let place = chain[..left].binary_search(&ancestor).ok()?;
+            Some((level, place + 1))
+        });
+        match fitting {
+            Some((level, now_left)) => {
+                changesets.push(skip_of(versions, version, level)?);
+                left = now_left;
+            }
+            None => {
+                changesets.push(changeset_of(versions, version)?);
+                left -= 1;
+            }
+        }
+    }
+    changesets.reverse();
+    Ok(changesets)
+}
+
+fn version_of(row: VersionRow) -> Version {
+    let VersionRow { id, parent, time, author, message } = row;
+    // The other program may leave a version without a parent.
+    let parent = if id == ROOT { None } else { Some(parent.unwrap_or(ROOT)) };
+    Version { id, parent, time, author, message }
+}
+
+fn row_of(version: &Version) -> VersionRow {
+    let Version { id, parent, time, author, message } = version.clone();
+    VersionRow { id, parent, time, author, message }
+}
+
+/// The versions after `base` up to `version`, oldest first, if it descends
+/// from there.
+fn chain_from(
+    versions: &Versions,
+    base: u64,
+    version: u64,
+) -> Result<Option<Vec<u64>>, EntryError> {
+    let mut chain = Vec::new();
+    let mut at = version;
+    while at > base {
+        chain.push(at);
+        let parent = versions.parent(at)?.unwrap_or(ROOT);
+        if parent >= at {
+            return Err(damaged("versions", &format!("{at} has the parent {parent}")));
+        }
+        at = parent;
+    }
+    chain.reverse();
+    Ok((at == base).then_some(chain))
+}
+
+/// What versions come down to, being read.
+struct Net {
+    entries:
+        hashbrown::HashMap<Id, Option<crate::entries::entry::Entry>, foldhash::fast::RandomState>,
+    is_closed: bool,
+}
+
+impl Net {
+    fn replay(&mut self, changeset: &Changeset) {
+        for op in changeset.iter() {
+            let entry = (op.kind != OpKind::Delete).then(|| op.entry.clone());
+            let known = self.entries.insert(op.id().clone(), entry).is_some();
+            // What it changes was there before the history began.
+            self.is_closed &= known || op.kind == OpKind::Create;
+        }
+    }
+}
+
+impl History for SqliteHistory {
+    fn open(&self) -> Result<Opened, EntryError> {
+        let opened = self.read(|versions| {
+            let tally = versions.tally()?;
+            let mut net = Net {
+                entries: hashbrown::HashMap::default(),
+                is_closed: versions.note("has_baseline")?.is_none(),
+            };
+            let mut chain = None;
+            if let Some((net_version, next)) = usable_net(versions, tally)? {
+                // What was begun has to be on the way.
+                chain = chain_from(versions, net_version, tally.head)?
+                    .filter(|chain| next.is_none_or(|next| chain.first() == Some(&next)));
+            }
+            if chain.is_some() {
+                let mut fault = None;
+                versions.net(|row| {
+                    let id = Id::new(IdRef { ns: row.ns, name: row.name });
+                    let entry = match row.entry.map(codec::read_entry).transpose() {
+                        Ok(entry) => entry,
+                        Err(found) => {
+                            fault.get_or_insert_with(|| {
+                                damaged(&format!("acervo_net {id}"), &found)
+                            });
+                            return;
+                        }
+                    };
+                    net.entries.insert(id, entry);
+                })?;
+                if let Some(fault) = fault {
+                    return Err(fault);
+                }
+            }
+            let chain = match chain {
+                Some(chain) => chain,
+                None => chain_from(versions, ROOT, tally.head)?.unwrap_or_default(),
+            };
+            for changeset in changesets_of(versions, &chain)? {
+                net.replay(&changeset);
+            }
+            Ok(Opened {
+                stored: stored_of(tally),
+                net: net.entries.into_iter().collect(),
+                is_closed: net.is_closed,
+            })
+        })?;
+        let nothing = || Opened { stored: Stored::default(), net: Vec::new(), is_closed: true };
+        Ok(opened.unwrap_or_else(nothing))
+    }
+
+    fn stored(&self) -> Result<Stored, EntryError> {
+        Ok(self.read(|versions| Ok(stored_of(versions.tally()?)))?.unwrap_or_default())
+    }
+
+    fn lineage(&self) -> Result<Lineage, EntryError> {
+        let mut lineage = Lineage::new(0);
+        self.extend(&mut lineage)?;
+        Ok(lineage)
+    }
+
+    fn extend(&self, lineage: &mut Lineage) -> Result<(), EntryError> {
+        self.read(|versions| {
+            let tally = versions.tally()?;
+            let mut result = Ok(());
+            versions.parents_after(lineage.newest(), |id, parent| {
+                if result.is_ok() {
+                    result = lineage.add(id, parent);
+                }
+            })?;
+            lineage.note_last(tally.last);
+            result
+        })?;
+        Ok(())
+    }
+
+    fn versions(&self) -> Result<Vec<Version>, EntryError> {
+        let mut list = Vec::new();
+        self.read(|versions| Ok(versions.rows(|row| list.push(version_of(row)))?))?;
+        if list.is_empty() {
+            list.push(Version::default());
+        }
+        Ok(list)
+    }
+
+    fn version(&self, version: u64) -> Result<Version, EntryError> {
+        let row = self.read(|versions| Ok(versions.row(version)?))?.flatten();
+        match row {
+            Some(row) => Ok(version_of(row)),
+            None if version == ROOT => Ok(Version::default()),
+            None => Err(EntryError::NoVersion { version }),
+        }
+    }
+
+    fn changesets(&self, chain: &[u64]) -> Result<Vec<Changeset>, EntryError> {
+        if chain.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.read(|versions| changesets_of(versions, chain))?.unwrap_or_default())
+    }
+
+    fn record(
+        &self,
+        expected: Stored,
+        version: &Version,
+        changeset: &Changeset,
+    ) -> Result<Stored, EntryError> {
+        let mut bytes = Vec::new();
+        codec::append_changeset(&mut bytes, changeset);
+        if bytes.len() > LARGEST_CHANGESET {
+            return Err(EntryError::TooManyChanges { what: "more than 999000000 bytes" });
+        }
+        self.write(expected, |versions, _| {
+            versions.insert(&row_of(version), &bytes)?;
+            Ok(versions.set_head(version.id)?)
+        })
+    }
+
+    fn move_head(&self, expected: Stored, head: u64) -> Result<Stored, EntryError> {
+        self.write(expected, |versions, _| Ok(versions.set_head(head)?))
+    }
+
+    fn prune(
+        &self,
+        expected: Stored,
+        version: u64,
+        changeset: &Changeset,
+        gone: &[u64],
+    ) -> Result<Stored, EntryError> {
+        let mut bytes = Vec::new();
+        codec::append_changeset(&mut bytes, changeset);
+        if bytes.len() > LARGEST_CHANGESET {
+            return Err(EntryError::TooManyChanges { what: "more than 999000000 bytes" });
+        }
+        self.write(expected, |versions, tally| {
+            for &version in gone {
+                versions.remove(version)?;
+                versions.remove_skips(version)?;
+            }
+            versions.reparent(version, &bytes)?;
+            versions.remove_skips(version)?;
+            versions.remove_dangling_skips()?;
+            forget_net_of(versions, gone)?;
+            versions.set_note("last_version", Some(tally.last))?;
+            Ok(versions.set_note("epoch", Some(tally.epoch + 1))?)
+        })
+    }
+
+    fn derive(&self) -> Result<bool, EntryError> {
+        self.derive_some()
+    }
+
+    fn note_baseline(&self) -> Result<(), EntryError> {
+        let writer = self.writer.lock();
+        in_transaction(open(&writer)?, |versions| {
+            if !versions.has_tables()? {
+                versions.create_tables()?;
+            }
+            Ok(versions.set_note("has_baseline", Some(1))?)
+        })
+    }
+
+    fn close(&self) -> Result<(), EntryError> {
+        let mut result: Result<(), StorageError> = Ok(());
+        let deriver = self.deriver.lock().take().map(|deriver| deriver.versions);
+        let reader = self.reader.lock().take();
+        // The writer last: the last connection moves the WAL into the file.
+        for versions in [deriver, reader, self.writer.lock().take()].into_iter().flatten() {
+            result = result.and(versions.close());
+        }
+        Ok(result?)
+    }
+}

@@ -1,0 +1,94 @@
+//! What is done behind: writing what is derived from new versions, and pruning
+//! old ones.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::engine::Engine;
+use super::lineage::ROOT;
+
+/// New versions after which it pays to write what is derived from them: so
+/// many are replayed at open in no time.
+const BEHIND: u64 = 64;
+/// With more entries than this, pruning waits until it takes out a quarter:
+/// each time the whole state is written.
+const PRUNED_AT_ONCE: usize = 1000;
+
+/// Has another thread do a task.
+pub(crate) type Post = Box<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>;
+
+/// Notes for what is done behind.
+pub(super) struct Upkeep {
+    post: Post,
+    /// Transactions since the last time.
+    behind: AtomicU64,
+    /// A task is waiting or at work.
+    is_posted: AtomicBool,
+}
+
+impl Upkeep {
+    pub(super) fn new(post: Post) -> Self {
+        Self { post, behind: AtomicU64::new(0), is_posted: AtomicBool::new(false) }
+    }
+}
+
+impl Engine {
+    /// Has done what is due after a transaction.
+    pub(super) fn keep_up(self: &Arc<Self>) {
+        let behind = self.upkeep.behind.fetch_add(1, Ordering::Relaxed) + 1;
+        if behind >= BEHIND || self.prunable().is_some() {
+            self.post_upkeep();
+        }
+    }
+
+    /// Has another thread do it, a portion at a time.
+    fn post_upkeep(self: &Arc<Self>) {
+        if self.upkeep.is_posted.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.upkeep.behind.store(0, Ordering::Relaxed);
+        let engine = Arc::downgrade(self);
+        (self.upkeep.post)(Box::new(move || {
+            let Some(engine) = engine.upgrade() else { return };
+            // What cannot be written now is tried again after the next
+            // versions; nothing depends on it.
+            let is_more = engine.history.derive().unwrap_or(false);
+            engine.prune_old();
+            engine.upkeep.is_posted.store(false, Ordering::Release);
+            if is_more {
+                engine.post_upkeep();
+            }
+        }));
+    }
+
+    /// Takes out versions beyond `history_keep`, unless somebody has the turn:
+    /// whoever has it comes by here afterwards.
+    fn prune_old(&self) {
+        if let Some(oldest) = self.prunable() {
+            // What cannot be pruned now is with the next version.
+            let _ = self.prune_if_free(oldest);
+        }
+    }
+
+    /// The oldest version to be kept, if there are older ones.
+    fn prunable(&self) -> Option<u64> {
+        let keep = self.settings.history_keep?;
+        let head = self.published();
+        let slack = if head.state.len() > PRUNED_AT_ONCE { keep / 4 } else { 0 };
+        self.lineage(|lineage| {
+            // The root is not counted.
+            if (lineage.len() as u64) <= keep + slack + 1 {
+                return None;
+            }
+            let mut at = head.version;
+            for _ in 1..keep {
+                at = lineage.parent(at).filter(|&parent| parent != ROOT)?;
+            }
+            // A child of the root keeps what descends from it; branches beside
+            // it go.
+            Some(at)
+        })
+        .ok()
+        .flatten()
+    }
+}

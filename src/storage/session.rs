@@ -1,0 +1,99 @@
+//! A connection with the file it is on: transactions and faults.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{CachedStatement, Connection};
+
+use super::{Place, StorageError};
+
+/// A connection to the database file.
+pub(super) struct Session {
+    connection: Connection,
+    path: PathBuf,
+    busy_timeout: Duration,
+}
+
+/// How often a process looks whether another has let go of the lock.
+const BUSY_POLL: Duration = Duration::from_micros(150);
+
+const BEGIN: &str = "BEGIN IMMEDIATE";
+const BEGIN_READ: &str = "BEGIN";
+const COMMIT: &str = "COMMIT";
+
+impl Session {
+    pub(super) fn new(connection: Connection, place: &Place) -> Self {
+        Self { connection, path: place.path.clone(), busy_timeout: place.busy_timeout }
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn fault(&self, error: rusqlite::Error) -> StorageError {
+        StorageError::from_sqlite(&error, Some(&self.connection), &self.path)
+    }
+
+    pub(super) fn statement(&self, sql: &str) -> Result<CachedStatement<'_>, StorageError> {
+        self.connection.prepare_cached(sql).map_err(|error| self.fault(error))
+    }
+
+    pub(super) fn run(&self, sql: &str) -> Result<(), StorageError> {
+        self.statement(sql)?.execute([]).map_err(|error| self.fault(error))?;
+        Ok(())
+    }
+
+    /// Runs several statements that are not worth keeping.
+    pub(super) fn run_all(&self, sql: &str) -> Result<(), StorageError> {
+        self.connection.execute_batch(sql).map_err(|error| self.fault(error))
+    }
+
+    /// Takes the write lock of the file, waiting for other processes.
+    ///
+    /// SQLite's own waiting backs off to a tenth of a second, and a process
+    /// that writes all the time leaves the lock free for microseconds: one that
+    /// looks so seldom would never get it.
+    pub(super) fn begin(&self) -> Result<(), StorageError> {
+        let mut deadline = None;
+        loop {
+            match self.run(BEGIN) {
+                Err(StorageError::Busy { .. })
+                    if Instant::now()
+                        < *deadline.get_or_insert_with(|| Instant::now() + self.busy_timeout) =>
+                {
+                    std::thread::sleep(BUSY_POLL);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Starts a consistent view for several reads.
+    pub(super) fn begin_read(&self) -> Result<(), StorageError> {
+        self.run(BEGIN_READ)
+    }
+
+    /// Makes everything since [`Session::begin`] durable and visible.
+    pub(super) fn commit(&self) -> Result<(), StorageError> {
+        self.run(COMMIT)
+    }
+
+    /// Undoes everything since [`Session::begin`]; no effect outside of one.
+    pub(super) fn roll_back(&self) {
+        if !self.connection.is_autocommit() {
+            // After a failed COMMIT there is nothing better to do than to try:
+            // closing the connection rolls back as well.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+
+    /// Ends the connection; the last one moves the WAL into the file.
+    pub(super) fn close(self) -> Result<(), StorageError> {
+        self.connection.flush_prepared_statement_cache();
+        let path = self.path;
+        self.connection.close().map_err(|(connection, error)| {
+            StorageError::from_sqlite(&error, Some(&connection), &path)
+        })
+    }
+}
