@@ -166,6 +166,8 @@ impl Database {
         self.handle.guard.check()?;
         let engine = self.handle.instance.engine();
         let figures = engine.figures();
+        // Entries that cannot be read do not keep the other figures back.
+        let entries = self.entries().and_then(|entries| Ok(entries.figures()?)).ok();
         let mut out = Vec::new();
         let start = begin_map(&mut out);
         let mut len = 0;
@@ -190,6 +192,14 @@ impl Database {
             0 => put_nil(out),
             time => put_int(out, time),
         };
+        if let Some(entries) = entries {
+            int("entries", count(entries.entries));
+            int("head", count(entries.head));
+            if let Some(versions) = entries.versions {
+                int("versions", count(versions));
+            }
+            int("oldest_pinned_version", count(entries.oldest_pinned_version));
+        }
         field("last_flush", &mut |out| nil_if_never(out));
         field("last_error", &mut |out| match &figures.last_error {
             Some(error) => put_string(out, error.as_bytes()),

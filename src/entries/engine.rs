@@ -10,6 +10,7 @@ use super::dependencies::Patterns;
 use super::follow::Others;
 use super::history::{History, MemoryHistory, NoHistory, SqliteHistory};
 use super::lineage::{Lineage, ROOT};
+use super::pins::Pins;
 use super::recent::Recent;
 use super::slots::Slots;
 use super::state::State;
@@ -63,6 +64,8 @@ pub(crate) struct Engine {
     /// Whether a state can be computed backwards from a later one: all that
     /// the history changed was created in it.
     pub(super) is_closed: AtomicBool,
+    /// Views that snapshots may hold.
+    pub(super) pins: Pins,
     /// What is done behind.
     pub(super) upkeep: Upkeep,
     poisoned: AtomicBool,
@@ -128,6 +131,7 @@ impl Engine {
             baseline: ArcSwap::from_pointee(baseline),
             slots,
             is_closed: AtomicBool::new(opened.is_closed),
+            pins: Pins::default(),
             upkeep: Upkeep::new(post),
             poisoned: AtomicBool::new(false),
         }))
@@ -144,6 +148,7 @@ impl Engine {
         if self.history.keeps_states() {
             self.recent.checkpoint(&view);
         }
+        self.pins.add(&view);
         self.published.store(view);
     }
 

@@ -29,13 +29,29 @@ pub(crate) struct Others {
     epoch: AtomicU64,
 }
 
-/// The right to change the registry, among threads and processes.
+/// The right to change the registry, among threads and processes. A panic that
+/// ends it has the registry refuse further writes.
 pub(super) struct Held<'a> {
+    _watch: PoisonOnPanic<'a>,
     _others: Option<Turn<'a>>,
     /// Let go last: the next thread finds the lock free.
     _threads: MutexGuard<'a, ()>,
     /// What was stored when the turn began.
     pub(super) stored: Stored,
+}
+
+struct PoisonOnPanic<'a> {
+    engine: &'a Engine,
+    /// A host may write while it unwinds from a panic of its own.
+    was_panicking: bool,
+}
+
+impl Drop for PoisonOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.was_panicking {
+            self.engine.poison();
+        }
+    }
 }
 
 impl Others {
@@ -87,9 +103,10 @@ impl Engine {
     #[inline]
     pub(super) fn current(&self) -> Result<Arc<View>, EntryError> {
         if let Some(others) = &self.others {
-            if others.counter.is_none() {
-                self.follow(others)?;
-            } else if others.count() != others.seen.load(Ordering::Acquire) {
+            // Where the counter cannot be had, asking the file is slower, and
+            // right.
+            let is_new = others.count() != others.seen.load(Ordering::Acquire);
+            if is_new || others.counter.is_none() {
                 self.follow(others)?;
             }
         }
@@ -171,7 +188,8 @@ impl Engine {
             others.note_seen(count, stored.epoch);
         }
         drop(publishing);
-        Ok(Held { _others: turn, _threads: threads, stored })
+        let watch = PoisonOnPanic { engine: self, was_panicking: std::thread::panicking() };
+        Ok(Held { _watch: watch, _others: turn, _threads: threads, stored })
     }
 
     /// Writes to the history with `write`, and shows what it made, before

@@ -23,6 +23,20 @@ pub struct Applied {
     pub ops: Arc<[Op]>,
 }
 
+/// Figures of the registry.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Entries at the current version.
+    pub entries: u64,
+    /// The current version.
+    pub head: u64,
+    /// How many versions there are; `None` without a history.
+    pub versions: Option<u64>,
+    /// The oldest version that a snapshot holds in memory, or that is kept
+    /// there for one.
+    pub oldest_pinned_version: u64,
+}
+
 /// The entry registry of a database.
 ///
 /// Reads look into memory and wait for nobody. Changes go through a snapshot's
@@ -238,6 +252,28 @@ impl Registry {
         view.state.get(id).ok_or_else(|| EntryError::NoEntry { id: id.to_string() })?;
         let patterns = self.engine.patterns.load_full();
         Ok(dependencies::dependencies(&view.state, id, transitive, &patterns))
+    }
+
+    /// Figures of the registry.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::snapshot`].
+    pub fn figures(&self) -> Result<Figures, EntryError> {
+        self.guard.check()?;
+        let view = self.engine.current()?;
+        let versions = match self.engine.lineage(|lineage| lineage.len() as u64) {
+            Ok(versions) => Some(versions),
+            Err(EntryError::NoHistory) => None,
+            Err(error) => return Err(error),
+        };
+        let oldest = self.engine.pins.oldest().unwrap_or(view.version);
+        Ok(Figures {
+            entries: view.state.len() as u64,
+            head: view.version,
+            versions,
+            oldest_pinned_version: oldest.min(view.version),
+        })
     }
 
     /// Operations as an array of maps of `kind`, `entry` and, where there is

@@ -13,8 +13,6 @@ pub(super) const ROOT: u64 = 0;
 struct Node {
     /// `None` for the root.
     parent: Option<u64>,
-    /// Steps from the root.
-    depth: u32,
     /// In the order they were made.
     children: Vec<u64>,
 }
@@ -47,11 +45,6 @@ impl Lineage {
         Self { nodes, newest: ROOT, last }
     }
 
-    /// The highest id ever used.
-    pub(super) fn last(&self) -> u64 {
-        self.last
-    }
-
     /// The highest id that is there.
     pub(super) fn newest(&self) -> u64 {
         self.newest
@@ -72,8 +65,7 @@ impl Lineage {
             return Err(found(&format!("has the parent {parent}, which does not exist")));
         };
         node.children.push(version);
-        let depth = node.depth + 1;
-        self.nodes.insert(version, Node { parent: Some(parent), depth, children: Vec::new() });
+        self.nodes.insert(version, Node { parent: Some(parent), children: Vec::new() });
         self.newest = self.newest.max(version);
         self.last = self.last.max(version);
         Ok(())
@@ -102,11 +94,6 @@ impl Lineage {
 
     pub(super) fn parent(&self, version: u64) -> Option<u64> {
         self.nodes.get(&version).and_then(|node| node.parent)
-    }
-
-    /// Steps from the root.
-    pub(super) fn depth(&self, version: u64) -> u32 {
-        self.nodes.get(&version).map_or(0, |node| node.depth)
     }
 
     /// All ids, ascending.
@@ -225,7 +212,7 @@ mod tests {
         assert_eq!(lineage.parent(2), Some(0));
         assert!(matches!(lineage.check(4), Err(EntryError::Pruned { version: 4 })));
         assert!(matches!(lineage.check(7), Err(EntryError::NoVersion { version: 7 })));
-        assert_eq!(lineage.last(), 6);
+        assert_eq!(lineage.last, 6);
     }
 
     #[test]

@@ -65,6 +65,7 @@ impl Engine {
         }
         let view = Arc::new(View::new(version, state));
         self.recent.keep(&view);
+        self.pins.add(&view);
         Ok(view)
     }
 
@@ -74,7 +75,10 @@ impl Engine {
     /// there.
     fn way_to(&self, version: u64, current: &Arc<View>, lineage: &Lineage) -> Way {
         let around = lineage.path(current.version, version);
+        // Each version changes about one entry; from the root on, all have to
+        // be made.
         let around_len = around.back.len() + around.forward.len();
+        let from_root = current.state.len();
         let is_closed = self.is_closed.load(Ordering::Acquire);
         let mut forward = Vec::new();
         let mut at = version;
@@ -86,12 +90,13 @@ impl Engine {
             } else {
                 self.recent.get(at)
             };
+            let cost = forward.len() + if at == ROOT { from_root } else { 0 };
+            if is_closed && cost >= around_len {
+                return Way::Around(around);
+            }
             if let Some(known) = known {
                 forward.reverse();
                 return Way::Forward(known, forward);
-            }
-            if is_closed && forward.len() >= around_len {
-                return Way::Around(around);
             }
             forward.push(at);
             at = lineage.parent(at).unwrap_or(ROOT);

@@ -12,6 +12,7 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashSet, HashTable};
 
 use super::id::{Body, Id, IdRef};
+use crate::platform::fork;
 use crate::platform::sync::{Mutex, RwLock};
 
 /// More than threads that look up at a time.
@@ -19,6 +20,7 @@ const SHARDS: usize = 64;
 
 /// The slots of one registry.
 pub(super) struct Slots {
+    generation: u32,
     hasher: RandomState,
     shards: [RwLock<HashTable<Known>>; SHARDS],
     free: Mutex<Free>,
@@ -57,18 +59,28 @@ pub(super) struct Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.slots.give_back(self.hash, self.slot);
+        // In a forked child the locks may be held by threads that are not
+        // there, and no slot will be asked for any more.
+        if !self.slots.is_forked() {
+            self.slots.give_back(self.hash, self.slot);
+        }
     }
 }
 
 impl Slots {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
+            generation: fork::generation(),
             hasher: RandomState::default(),
             shards: std::array::from_fn(|_| RwLock::default()),
             free: Mutex::default(),
             kinds: Mutex::default(),
         })
+    }
+
+    /// Whether this process is a child of the one that made them.
+    pub(super) fn is_forked(&self) -> bool {
+        self.generation != fork::generation()
     }
 
     #[inline]

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::dependencies::Links;
 use super::entry::Entry;
 use super::find::Indexes;
-use super::id::{Id, IdRef};
+use super::history::NetEntry;
+use super::id::IdRef;
 use super::op::{Op, OpKind};
 use super::persistent::{Iter, Tree, Vector};
 use super::slots::Slots;
-use crate::platform::fork;
 
 /// Slots side by side in a sorted set of them: copying as many is one run of
 /// memory.
@@ -31,7 +31,6 @@ pub(super) struct State {
     pub(super) indexes: Indexes,
     /// What depends on what, once it was asked for.
     pub(super) links: Links,
-    generation: u32,
 }
 
 /// Entries by their slot.
@@ -62,14 +61,13 @@ impl State {
             order: SlotSet::default(),
             indexes: Indexes::default(),
             links: Links::default(),
-            generation: fork::generation(),
         }
     }
 
     /// Whether this process is a child of the one that made the state. No lock
     /// may be taken then: its holder may not exist here.
     pub(super) fn is_forked(&self) -> bool {
-        self.generation != fork::generation()
+        self.slots.is_forked()
     }
 
     /// How many entries there are.
@@ -151,7 +149,7 @@ impl State {
     }
 
     /// This state with what `net` says on top: the entry of each id, or none.
-    pub(super) fn with(&self, mut net: Vec<(Id, Option<Entry>)>) -> Self {
+    pub(super) fn with(&self, mut net: Vec<NetEntry>) -> Self {
         if self.len() > 0 {
             let mut state = self.clone();
             for (id, entry) in net {

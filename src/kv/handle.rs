@@ -8,7 +8,7 @@ use super::edit::{Edit, Outcome, check_size};
 use super::engine::Engine;
 use super::space::{Namespace, Spaces, collect_names};
 use super::{KvError, key};
-use crate::guard::{Guard, Unusable};
+use crate::guard::Guard;
 use crate::platform::clock;
 use crate::value::{Number, Value};
 
@@ -88,7 +88,7 @@ impl Kv {
     ///
     /// # Errors
     ///
-    /// [`Unusable::Closed`] or [`Unusable::Forked`].
+    /// [`KvError::Unusable`].
     pub fn check(&self) -> Result<(), KvError> {
         Ok(self.guard.check()?)
     }

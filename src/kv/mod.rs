@@ -33,7 +33,6 @@ mod stats;
 mod table;
 mod transaction;
 
-pub(crate) use background::Task;
 pub use batch::Batch;
 pub(crate) use engine::{Connections, Engine, Settings};
 pub use error::KvError;

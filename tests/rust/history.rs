@@ -123,8 +123,11 @@ enum Step {
 
 fn queued() -> impl Strategy<Value = Queued> {
     let kind = prop_oneof![Just(OpKind::Create), Just(OpKind::Update), Just(OpKind::Delete)];
-    (kind, 0..10_usize, (0..2_usize, 0..50_i64))
-        .prop_map(|(kind, id, entry)| Queued { kind, id, entry })
+    (kind, 0..10_usize, (0..2_usize, 0..50_i64)).prop_map(|(kind, id, entry)| Queued {
+        kind,
+        id,
+        entry,
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -220,11 +223,8 @@ fn run(steps: Vec<Step>, mut registry: Registry, mut reopen: impl FnMut(Registry
     for (number, step) in steps.into_iter().enumerate() {
         match step {
             Step::Apply(changes) => {
-                let changes = if number % 5 == 0 {
-                    changes
-                } else {
-                    made_valid(changes, model.state())
-                };
+                let changes =
+                    if number % 5 == 0 { changes } else { made_valid(changes, model.state()) };
                 assert_eq!(submit(&registry, &changes), model.apply(&changes));
             }
             Step::Go(index) => {
@@ -304,7 +304,8 @@ fn far_ways_through_a_long_history_are_what_the_model_says() {
     let mut model = Model::new();
     let mut random = 7_u64;
     let mut next = |below: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % below
     };
     for round in 0..2600_u64 {

@@ -10,7 +10,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::Changeset;
 use super::codec;
 use super::sqlite::{SKIP, SqliteHistory, changeset_of, in_transaction, skip_of};
 use crate::entries::EntryError;
@@ -112,37 +111,33 @@ impl Deriver {
         let end = step.ops.len().min(*done + PORTION);
         let is_last = end == step.ops.len();
         let (portion, to) = (&step.ops[*done..end], step.to);
-        let since_skip = self.since_skip;
-        let result = in_transaction(&self.versions, |versions| {
+        let written = in_transaction(&self.versions, |versions| {
             // Others may have been faster, or have taken versions out.
             if versions.tally()?.epoch != tally.epoch || versions.note("net_version")? != at {
-                return Ok(None);
+                return Ok(false);
             }
             for op in portion {
                 put(versions, op)?;
             }
             versions.set_note("net_next", (!is_last).then_some(to))?;
-            let mut since_skip = since_skip;
             if is_last {
                 versions.set_note("net_version", Some(to))?;
-                since_skip =
-                    if step.is_forward { add_skips(versions, to, since_skip)? } else { None };
             }
-            Ok(Some(since_skip))
+            Ok(true)
         })?;
         *done = end;
-        match result {
-            None => {
-                self.chain.clear();
-                self.step = None;
-                self.since_skip = None;
-            }
-            Some(since_skip) if is_last => {
-                self.base = to;
-                self.step = None;
-                self.since_skip = since_skip;
-            }
-            Some(_) => {}
+        let is_forward = step.is_forward;
+        if !written {
+            self.chain.clear();
+            self.step = None;
+            self.since_skip = None;
+        } else if is_last {
+            self.base = to;
+            self.step = None;
+            self.since_skip = match is_forward {
+                true => Some(add_skips(&self.versions, to, self.since_skip, tally.epoch)?),
+                false => None,
+            };
         }
         Ok(true)
     }
@@ -213,37 +208,24 @@ fn add_skips(
     versions: &Versions,
     version: u64,
     since: Option<usize>,
-) -> Result<Option<usize>, EntryError> {
+    epoch: u64,
+) -> Result<usize, EntryError> {
     let steps = match since {
         Some(since) => since + 1,
         None => steps_to_skip(versions, version)?,
     };
     if steps < SKIP {
-        return Ok(Some(steps));
+        return Ok(steps);
     }
     for level in 1.. {
-        // The ways that lead over the level below, newest first.
-        let mut ways: Vec<Changeset> = Vec::with_capacity(SKIP);
-        let mut at = version;
-        while ways.len() < SKIP && at != ROOT {
-            let (changeset, from) = if level == 1 {
-                (changeset_of(versions, at)?, versions.parent(at)?.unwrap_or(ROOT))
-            } else {
-                let skips = versions.skips(at)?;
-                // A skip of this level ends the span, and one may be missing.
-                let is_over = at != version && skips.iter().any(|&(other, _)| other >= level);
-                let below = skips.iter().find(|&&(other, _)| other == level - 1);
-                let Some(&(_, from)) = below.filter(|_| !is_over) else { break };
-                (skip_of(versions, at, level - 1)?, from)
-            };
-            ways.push(changeset);
-            at = from;
-        }
-        if ways.len() < SKIP {
-            break;
-        }
+        let Some((ways, ancestor)) = ways_below(versions, version, level)? else { break };
+        // Read and squashed before the lock is taken.
         let mut squash = Squash::default();
-        for changeset in ways.iter().rev() {
+        for &(at, skip) in ways.iter().rev() {
+            let changeset = match skip {
+                None => changeset_of(versions, at)?,
+                Some(level) => skip_of(versions, at, level)?,
+            };
             squash.extend(changeset.iter().cloned());
         }
         let mut bytes = Vec::new();
@@ -251,9 +233,46 @@ fn add_skips(
         if bytes.len() > LARGEST_SKIP {
             break;
         }
-        versions.insert_skip(version, level, at, &bytes)?;
+        in_transaction(versions, |versions| {
+            let tally = versions.tally()?;
+            if tally.epoch == epoch && tally.touched.is_none() {
+                versions.insert_skip(version, level, ancestor, &bytes)?;
+            }
+            Ok(())
+        })?;
     }
-    Ok(Some(0))
+    Ok(0)
+}
+
+/// The ways of the level below that a skip of `level` to `version` leads over,
+/// newest first, each by where it leads and its level (none: the changeset of
+/// the version), and where the first begins. `None` if there are not enough.
+#[expect(clippy::type_complexity, reason = "named in the doc")]
+fn ways_below(
+    versions: &Versions,
+    version: u64,
+    level: i64,
+) -> Result<Option<(Vec<(u64, Option<i64>)>, u64)>, EntryError> {
+    let mut ways = Vec::with_capacity(SKIP);
+    let mut at = version;
+    while ways.len() < SKIP {
+        if at == ROOT {
+            return Ok(None);
+        }
+        if level == 1 {
+            ways.push((at, None));
+            at = versions.parent(at)?.unwrap_or(ROOT);
+            continue;
+        }
+        let skips = versions.skips(at)?;
+        // A skip of this level ends the span, and one may be missing.
+        let is_over = at != version && skips.iter().any(|&(other, _)| other >= level);
+        let below = skips.iter().find(|&&(other, _)| other == level - 1);
+        let Some(&(_, from)) = below.filter(|_| !is_over) else { return Ok(None) };
+        ways.push((at, Some(level - 1)));
+        at = from;
+    }
+    Ok(Some((ways, at)))
 }
 
 /// How many versions `version` is behind the last one that has a skip, or the

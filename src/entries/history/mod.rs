@@ -22,6 +22,9 @@ use super::version::Version;
 /// The operations that made a version, in the order in which they were done.
 pub(super) type Changeset = Arc<[Op]>;
 
+/// What versions come down to for one id; no entry: it was deleted.
+pub(super) type NetEntry = (Id, Option<Entry>);
+
 /// What a history holds at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stored {
@@ -38,7 +41,7 @@ pub(super) struct Opened {
     pub(super) stored: Stored,
     /// What the versions up to the head come down to: per id the last entry,
     /// or none if it was deleted.
-    pub(super) net: Vec<(Id, Option<Entry>)>,
+    pub(super) net: Vec<NetEntry>,
     /// Whether every entry that the history changes was created in it. If not,
     /// there was a baseline that is not known now.
     pub(super) is_closed: bool,

@@ -2,10 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
 use super::codec;
 use super::derive::{Deriver, forget_net_of, usable_net};
-use super::{Changeset, History, Opened, Stored};
+use super::{Changeset, History, NetEntry, Opened, Stored};
 use crate::entries::EntryError;
+use crate::entries::entry::Entry;
 use crate::entries::id::{Id, IdRef};
 use crate::entries::lineage::{Lineage, ROOT};
 use crate::entries::op::OpKind;
@@ -225,19 +229,46 @@ fn chain_from(
 
 /// What versions come down to, being read.
 struct Net {
-    entries:
-        hashbrown::HashMap<Id, Option<crate::entries::entry::Entry>, foldhash::fast::RandomState>,
+    /// As it is written, by id.
+    written: Vec<NetEntry>,
+    /// What came after.
+    changed: HashMap<Id, Option<Entry>, RandomState>,
     is_closed: bool,
 }
 
 impl Net {
+    /// Nothing of it yet.
+    fn new(versions: &Versions) -> Result<Self, EntryError> {
+        let is_closed = versions.note("has_baseline")?.is_none();
+        Ok(Self { written: Vec::new(), changed: HashMap::default(), is_closed })
+    }
+
+    fn read_written(&mut self, versions: &Versions) -> Result<(), EntryError> {
+        let mut result = Ok(());
+        versions.net(|row| {
+            let id = Id::new(IdRef { ns: row.ns, name: row.name });
+            match row.entry.map(codec::read_entry).transpose() {
+                Ok(entry) => self.written.push((id, entry)),
+                Err(found) => result = Err(damaged(&format!("acervo_net {id}"), &found)),
+            }
+        })?;
+        result
+    }
+
     fn replay(&mut self, changeset: &Changeset) {
         for op in changeset.iter() {
             let entry = (op.kind != OpKind::Delete).then(|| op.entry.clone());
-            let known = self.entries.insert(op.id().clone(), entry).is_some();
+            let is_known = self.changed.insert(op.id().clone(), entry).is_some()
+                || self.written.binary_search_by(|(id, _)| id.cmp(op.id())).is_ok();
             // What it changes was there before the history began.
-            self.is_closed &= known || op.kind == OpKind::Create;
+            self.is_closed &= is_known || op.kind == OpKind::Create;
         }
+    }
+
+    fn into_entries(mut self) -> Vec<NetEntry> {
+        self.written.retain(|(id, _)| !self.changed.contains_key(id));
+        self.written.extend(self.changed);
+        self.written
     }
 }
 
@@ -245,10 +276,7 @@ impl History for SqliteHistory {
     fn open(&self) -> Result<Opened, EntryError> {
         let opened = self.read(|versions| {
             let tally = versions.tally()?;
-            let mut net = Net {
-                entries: hashbrown::HashMap::default(),
-                is_closed: versions.note("has_baseline")?.is_none(),
-            };
+            let mut net = Net::new(versions)?;
             let mut chain = None;
             if let Some((net_version, next)) = usable_net(versions, tally)? {
                 // What was begun has to be on the way.
@@ -256,23 +284,7 @@ impl History for SqliteHistory {
                     .filter(|chain| next.is_none_or(|next| chain.first() == Some(&next)));
             }
             if chain.is_some() {
-                let mut fault = None;
-                versions.net(|row| {
-                    let id = Id::new(IdRef { ns: row.ns, name: row.name });
-                    let entry = match row.entry.map(codec::read_entry).transpose() {
-                        Ok(entry) => entry,
-                        Err(found) => {
-                            fault.get_or_insert_with(|| {
-                                damaged(&format!("acervo_net {id}"), &found)
-                            });
-                            return;
-                        }
-                    };
-                    net.entries.insert(id, entry);
-                })?;
-                if let Some(fault) = fault {
-                    return Err(fault);
-                }
+                net.read_written(versions)?;
             }
             let chain = match chain {
                 Some(chain) => chain,
@@ -283,8 +295,8 @@ impl History for SqliteHistory {
             }
             Ok(Opened {
                 stored: stored_of(tally),
-                net: net.entries.into_iter().collect(),
                 is_closed: net.is_closed,
+                net: net.into_entries(),
             })
         })?;
         let nothing = || Opened { stored: Stored::default(), net: Vec::new(), is_closed: true };
