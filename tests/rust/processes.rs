@@ -5,56 +5,13 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::os::unix::ffi::OsStrExt;
 
 use acervo::database::Database;
 use acervo::kv::{Batch, Kv};
 use acervo::value::{Number, Value};
+use common::other::{Other, role, serve};
 use common::{Scratch, int, options, text};
-
-const ROLE: &str = "ACERVO_TEST_OTHER_PROCESS";
-
-/// Another process, told what to do line by line; it answers each line.
-struct Other {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Other {
-    fn start(scratch: &Scratch) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "the_other_process", "--nocapture", "--test-threads=1"])
-            .env(ROLE, scratch.file())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let input = child.stdin.take().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        Self { child, input, output }
-    }
-
-    fn ask(&mut self, command: &str) -> String {
-        writeln!(self.input, "{command}").unwrap();
-        loop {
-            let mut line = String::new();
-            assert!(self.output.read_line(&mut line).unwrap() > 0, "the other process ended");
-            // The test harness talks too.
-            if let Some(at) = line.find("answer: ") {
-                return line[at + 8..].trim_end().to_owned();
-            }
-        }
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn open(path: &[u8]) -> Database {
     Database::open(path, &options(&[("durability", text("normal"))])).unwrap()
@@ -67,16 +24,9 @@ fn show(value: Option<Value>) -> String {
 /// Not a test of its own: what [`Other`] runs.
 #[test]
 fn the_other_process() {
-    let Some(path) = std::env::var_os(ROLE) else { return };
-    let db = open(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
-    let mut out = std::io::stdout();
-    for line in std::io::stdin().lines() {
-        let line = line.unwrap();
-        let words: Vec<&str> = line.split(' ').collect();
-        let answer = obey(&db, &words);
-        writeln!(out, "\nanswer: {answer}").unwrap();
-        out.flush().unwrap();
-    }
+    let Some(path) = role() else { return };
+    let db = open(path.as_os_str().as_bytes());
+    serve(|words| obey(&db, words));
 }
 
 fn obey(db: &Database, words: &[&str]) -> String {
