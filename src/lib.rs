@@ -6,17 +6,20 @@
 //! - the **registry**, key-value state that all scripts share, at the speed of
 //!   memory;
 //! - the **store**, durable key-value state, each script in a namespace of its
-//!   own.
+//!   own;
+//! - the **entries**, a registry of typed entries whose every change is a
+//!   version that can be read, compared and returned to.
 //!
-//! Both live in memory over one SQLite file. The layers, from the user down:
+//! All three live in memory over one SQLite file. The layers, from the user down:
 //!
 //! | module | what it is |
 //! |---|---|
 //! | `ffi` | the C ABI of `include/acervo.h` |
 //! | [`lua`] | the Lua modules, bound to the host's Lua at run time |
 //! | [`database`] | handles on files: opening, sharing, closing |
+//! | [`entries`] | versions, snapshots, changesets, history, search |
 //! | [`kv`] | registry and store: what calls mean, and when they count |
-//! | `storage` | the file: an append-ordered log in SQLite |
+//! | `storage` | the file: an append-ordered log and the history, in SQLite |
 //! | `platform` | fork, exit, signals, clocks, shared memory |
 //! | [`value`] | values, as canonical MessagePack |
 //! | [`error`] | every failure as a code, a kind and a message |
