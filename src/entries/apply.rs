@@ -33,7 +33,7 @@ impl Engine {
             return Ok(Applied { version: current.version, ops });
         }
         let version = Version {
-            id: turn.stored.last + 1,
+            id: turn.stored.next()?,
             parent: Some(current.version),
             time: Some(clock::now_seconds()),
             author: options.author.clone(),

@@ -204,3 +204,161 @@ impl Extend<Op> for Squash {
 pub(super) fn inverse(ops: &[Op]) -> impl Iterator<Item = Op> + '_ {
     ops.iter().rev().filter_map(Op::inverse)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::slots::Slots;
+    use super::*;
+    use crate::value::Value;
+
+    const KINDS: [&[u8]; 2] = [b"k.a", b"k.b"];
+
+    fn entry(id: usize, kind: usize, number: i64) -> Entry {
+        let data = Value::from_json(number.to_string().as_bytes()).unwrap();
+        let id = format!("n:{id}");
+        Entry::new(IdRef::parse(id.as_bytes()), KINDS[kind], None, Some(data)).unwrap()
+    }
+
+    /// Operations that can be done one after another on `state`, which they
+    /// change.
+    fn ops(state: &mut State, wishes: &[(usize, usize, Option<i64>)]) -> Vec<Op> {
+        let mut done = Vec::new();
+        for &(id, kind, number) in wishes {
+            let wanted = number.map(|number| entry(id, kind, number));
+            let present = state.get(entry(id, 0, 0).id().parts()).cloned();
+            let op = match (present, wanted) {
+                (None, None) => continue,
+                (None, Some(entry)) => Op::create(entry),
+                (Some(present), Some(entry)) if present.kind() == entry.kind() => {
+                    Op::update(entry, present)
+                }
+                // Another kind needs a delete first.
+                (Some(present), _) => Op::delete(present),
+            };
+            state.replay([&op]);
+            done.push(op);
+        }
+        done
+    }
+
+    fn entries(state: &State) -> Vec<Entry> {
+        state.iter().cloned().collect()
+    }
+
+    fn wishes() -> impl Strategy<Value = Vec<(usize, usize, Option<i64>)>> {
+        prop::collection::vec((0..6_usize, 0..2_usize, prop::option::of(0..5_i64)), 0..30)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_squash_does_what_its_parts_do(before in wishes(), parts in wishes()) {
+            let mut state = State::new(Slots::new());
+            ops(&mut state, &before);
+            let left = state.clone();
+            let parts = ops(&mut state, &parts);
+            let mut squash = Squash::default();
+            squash.extend(parts);
+            let squashed = squash.into_ops();
+            let mut again = left.clone();
+            again.replay(&squashed);
+            prop_assert_eq!(entries(&again), entries(&state));
+            // Originals are what was there before the first part.
+            for op in &squashed {
+                match op.kind {
+                    OpKind::Create => prop_assert!(op.original.is_none()),
+                    OpKind::Update | OpKind::Delete => {
+                        let present = left.get(op.id().parts());
+                        prop_assert_eq!(op.original.as_ref(), present);
+                    }
+                }
+            }
+            // At most one per id, or a delete and a create.
+            for (place, op) in squashed.iter().enumerate() {
+                let later = squashed[place + 1..].iter().filter(|other| other.id() == op.id());
+                for other in later {
+                    prop_assert_eq!((op.kind, other.kind), (OpKind::Delete, OpKind::Create));
+                    prop_assert_ne!(op.entry.kind(), other.entry.kind());
+                }
+            }
+        }
+
+        #[test]
+        fn a_changeset_and_its_inverse_change_nothing(before in wishes(), parts in wishes()) {
+            let mut state = State::new(Slots::new());
+            ops(&mut state, &before);
+            let left = state.clone();
+            let parts = ops(&mut state, &parts);
+            let mut back = state.clone();
+            back.replay_owned(inverse(&parts));
+            prop_assert_eq!(entries(&back), entries(&left));
+            // The same squashed, and squashed together.
+            let mut squash = Squash::default();
+            squash.extend(parts.iter().cloned());
+            let squashed = squash.into_ops();
+            let mut back = state.clone();
+            back.replay_owned(inverse(&squashed));
+            prop_assert_eq!(entries(&back), entries(&left));
+            let mut both = Squash::default();
+            both.extend(parts.iter().cloned());
+            both.extend(inverse(&parts));
+            for op in both.into_ops() {
+                prop_assert_eq!(op.kind, OpKind::Update);
+                prop_assert_eq!(Some(&op.entry), op.original.as_ref());
+            }
+        }
+
+        #[test]
+        fn a_lasting_squash_removes_what_it_created_and_deleted(
+            parts in wishes(),
+            other in wishes(),
+        ) {
+            let mut state = State::new(Slots::new());
+            let parts = ops(&mut state, &parts);
+            let mut squash = Squash::default();
+            squash.extend(parts.iter().cloned());
+            let lasting = squash.into_lasting_ops();
+            // On another baseline: upsert and remove, as one after the other.
+            let mut baseline = State::new(Slots::new());
+            ops(&mut baseline, &other);
+            let (mut one_by_one, mut at_once) = (baseline.clone(), baseline.clone());
+            one_by_one.replay(&parts);
+            at_once.replay(&lasting);
+            prop_assert_eq!(entries(&at_once), entries(&one_by_one));
+            // Squashed once more, as over longer spans.
+            let mut again = Squash::default();
+            again.extend(lasting.iter().cloned());
+            let mut at_once = baseline.clone();
+            at_once.replay(&again.into_lasting_ops());
+            prop_assert_eq!(entries(&at_once), entries(&one_by_one));
+            // And backwards where nothing was there before.
+            let mut back = state.clone();
+            back.replay_owned(inverse(&lasting));
+            prop_assert_eq!(back.len(), 0);
+        }
+    }
+
+    #[test]
+    fn the_table_of_squashing_holds() {
+        let (a, b) = (entry(1, 0, 1), entry(1, 0, 2));
+        let other_kind = entry(1, 1, 3);
+        let squash = |ops: &[Op]| {
+            let mut squash = Squash::default();
+            squash.extend(ops.iter().cloned());
+            squash.into_ops()
+        };
+        let (create, update) = (Op::create(a.clone()), Op::update(b.clone(), a.clone()));
+        assert_eq!(squash(&[create.clone(), update.clone()]), [Op::create(b.clone())]);
+        assert_eq!(squash(&[create, Op::delete(a.clone())]), []);
+        assert_eq!(squash(&[update.clone(), Op::delete(b.clone())]), [Op::delete(a.clone())]);
+        let back = Op::update(a.clone(), b.clone());
+        assert_eq!(squash(&[update, back]), [Op::update(a.clone(), a.clone())]);
+        let recreated = [Op::delete(a.clone()), Op::create(b.clone())];
+        assert_eq!(squash(&recreated), [Op::update(b, a.clone())]);
+        let replaced = [Op::delete(a), Op::create(other_kind)];
+        assert_eq!(squash(&replaced), replaced);
+    }
+}

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often a process looks whether another is done. The lock is held while
@@ -14,6 +15,25 @@ use std::time::{Duration, Instant};
 const POLL: Duration = Duration::from_micros(150);
 /// Which byte is locked; the page before it is mapped.
 const BYTE: libc::off_t = 1 << 20;
+
+/// The descriptors of this process's locks, -1 where there is none. A forked
+/// child shares the lock itself: if the parent died in its turn, a child that
+/// lives on would keep it for ever. So children close them.
+static DESCRIPTORS: [AtomicI32; 128] = [const { AtomicI32::new(-1) }; 128];
+
+/// Closes what a forked child has of its parent's locks. Touches atomics and
+/// makes system calls only.
+pub(crate) fn let_go_in_child() {
+    for descriptor in &DESCRIPTORS {
+        let fd = descriptor.swap(-1, Ordering::Relaxed);
+        if fd >= 0 {
+            // SAFETY: a copy of a descriptor of the parent's. The lock it
+            // belongs to is out of reach here: the child's handles refuse to
+            // work and are never dropped (`guard`).
+            unsafe { libc::close(fd) };
+        }
+    }
+}
 
 /// The file whose lock it is.
 pub(crate) struct TurnLock {
@@ -28,6 +48,10 @@ pub(crate) struct Turn<'a> {
 impl TurnLock {
     /// The lock of this file, which must have a description of its own.
     pub(crate) fn new(file: File) -> Self {
+        let fd = file.as_raw_fd();
+        let order = (Ordering::Relaxed, Ordering::Relaxed);
+        // With more files than places, a child keeps what is left.
+        let _ = DESCRIPTORS.iter().find(|it| it.compare_exchange(-1, fd, order.0, order.1).is_ok());
         Self { file }
     }
 
@@ -61,6 +85,14 @@ impl TurnLock {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(()),
         }
+    }
+}
+
+impl Drop for TurnLock {
+    fn drop(&mut self) {
+        let fd = self.file.as_raw_fd();
+        let order = (Ordering::Relaxed, Ordering::Relaxed);
+        let _ = DESCRIPTORS.iter().find(|it| it.compare_exchange(fd, -1, order.0, order.1).is_ok());
     }
 }
 

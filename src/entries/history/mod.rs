@@ -36,6 +36,16 @@ pub(super) struct Stored {
     pub(super) epoch: u64,
 }
 
+impl Stored {
+    /// The number of the next version.
+    pub(super) fn next(&self) -> Result<u64, EntryError> {
+        // Files number versions in 63 bits.
+        let next = self.last.checked_add(1).filter(|&next| i64::try_from(next).is_ok());
+        let found = || format!("version {} is the last that can be", self.last);
+        next.ok_or_else(|| EntryError::Damaged { found: found() })
+    }
+}
+
 /// What a history gives at open.
 pub(super) struct Opened {
     pub(super) stored: Stored,
