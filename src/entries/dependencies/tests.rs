@@ -1,0 +1,325 @@
+//! Order, deltas and links against implementations straight from their rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::entries::entry::Entry;
+use crate::entries::id::{Id, IdRef};
+use crate::entries::op::{Op, OpKind};
+use crate::entries::slots::Slots;
+use crate::entries::state::State;
+use crate::value::{Value, put_array_header, put_map_header, put_string};
+
+type Entries = BTreeMap<Id, Entry>;
+
+fn id(text: &str) -> Id {
+    Id::new(IdRef::parse(text.as_bytes()))
+}
+
+fn entry(text: &str, kind: &str, depends_on: &[&str], groups: &[&str], data: &str) -> Entry {
+    let mut meta = Vec::new();
+    put_map_header(&mut meta, 2);
+    for (key, list) in [("depends_on", depends_on), ("groups", groups)] {
+        put_string(&mut meta, key.as_bytes());
+        put_array_header(&mut meta, list.len() as u32);
+        for text in list {
+            put_string(&mut meta, text.as_bytes());
+        }
+    }
+    let meta = Some(Value::from_canonical(&meta));
+    let data = Some(Value::string(data.as_bytes()).unwrap());
+    Entry::new(IdRef::parse(text.as_bytes()), kind.as_bytes(), meta, data).unwrap()
+}
+
+const IDS: [&str; 9] = ["a:a", "a:b", "a:c", "b:a", "b:b", "b:c", "ns:a", "group:g", "group:h"];
+const TEXTS: [&str; 13] = [
+    "a:a", "a:b", "a:c", "b:a", "b:b", "b:c", "a", "b", "ns:a", "ns:b", "group:g", "group:h", "x:y",
+];
+const GROUPS: [&str; 3] = ["g", "h", "b"];
+
+fn some_entry() -> impl Strategy<Value = (Id, Entry)> {
+    let texts = prop::collection::vec(prop::sample::select(&TEXTS[..]), 0..3);
+    let groups = prop::collection::vec(prop::sample::select(&GROUPS[..]), 0..2);
+    let kind = prop::sample::select(&["k", "l"][..]);
+    let data = prop::sample::select(&["", "1"][..]);
+    (prop::sample::select(&IDS[..]), kind, texts, groups, data).prop_map(
+        |(text, kind, texts, groups, data)| (id(text), entry(text, kind, &texts, &groups, data)),
+    )
+}
+
+fn some_entries() -> impl Strategy<Value = Entries> {
+    prop::collection::vec(some_entry(), 0..8).prop_map(|entries| entries.into_iter().collect())
+}
+
+fn list(entries: &Entries) -> Vec<Entry> {
+    entries.values().cloned().collect()
+}
+
+fn strings(entry: &Entry, key: &str) -> Vec<String> {
+    let json: serde_json::Value = serde_json::from_str(&entry.meta().to_json().unwrap()).unwrap();
+    json[key].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect()
+}
+
+/// The ids of existing entries that `entry` depends on, from section 5.
+fn depends_on(entry: &Entry, known: &Entries) -> BTreeSet<Id> {
+    let mut found = BTreeSet::new();
+    // Both are among the default patterns.
+    for text in strings(entry, "depends_on").into_iter().chain(strings(entry, "groups")) {
+        let full = if text.contains(':') {
+            id(&text)
+        } else {
+            Id::new(IdRef { ns: entry.id().ns(), name: text.as_bytes() })
+        };
+        if known.contains_key(&full) {
+            found.insert(full);
+        } else if full.ns() == b"ns" {
+            found.extend(known.keys().filter(|other| other.ns() == full.name()).cloned());
+        } else if full.ns() == b"group" {
+            let name = String::from_utf8(full.name().to_vec()).unwrap();
+            let members = known.iter().filter(|(_, it)| strings(it, "groups").contains(&name));
+            found.extend(members.map(|(id, _)| id.clone()));
+        }
+    }
+    found.remove(entry.id());
+    found
+}
+
+/// before, after, rule, target, source
+type NaiveEdge = (usize, usize, u8, Id, Id);
+
+fn naive_edges(ops: &[Op], left: &Entries, aimed: &Entries) -> Vec<NaiveEdge> {
+    let mut edges = Vec::new();
+    let is_delete = |op: &Op| op.kind == OpKind::Delete;
+    for (a, op) in ops.iter().enumerate() {
+        for (b, other) in ops.iter().enumerate() {
+            if a == b {
+                continue;
+            }
+            let (source, target) = (op.id().clone(), other.id().clone());
+            if is_delete(op) && op.id() == other.id() {
+                edges.push((a, b, 1, source.clone(), target.clone()));
+            }
+            if !is_delete(op) && !is_delete(other) && depends_on(&op.entry, aimed).contains(&target)
+            {
+                edges.push((b, a, 2, target.clone(), source.clone()));
+            }
+            if is_delete(op) && is_delete(other) && depends_on(&op.entry, left).contains(&target) {
+                edges.push((a, b, 2, target.clone(), source.clone()));
+            }
+            if op.kind == OpKind::Update
+                && is_delete(other)
+                && depends_on(op.original.as_ref().unwrap(), left).contains(&target)
+                && !depends_on(&op.entry, aimed).contains(&target)
+            {
+                edges.push((a, b, 3, target, source));
+            }
+        }
+    }
+    edges
+}
+
+fn reaches(edges: &[NaiveEdge], nodes: usize, from: usize, to: usize) -> bool {
+    let mut seen = vec![false; nodes];
+    let mut waiting = vec![from];
+    while let Some(at) = waiting.pop() {
+        if at == to {
+            return true;
+        }
+        if !std::mem::replace(&mut seen[at], true) {
+            waiting.extend(edges.iter().filter(|edge| edge.0 == at).map(|edge| edge.1));
+        }
+    }
+    false
+}
+
+/// The order, and the edges that were not broken.
+fn naive_order(ops: &[Op], left: &Entries, aimed: &Entries) -> (Vec<Op>, Vec<NaiveEdge>) {
+    let mut edges = naive_edges(ops, left, aimed);
+    loop {
+        let weakest = edges
+            .iter()
+            .enumerate()
+            .filter(|(_, edge)| edge.2 != 1 && reaches(&edges, ops.len(), edge.1, edge.0))
+            .min_by_key(|(_, edge)| (3 - edge.2, edge.3.clone(), edge.4.clone()))
+            .map(|(place, _)| place);
+        match weakest {
+            Some(place) => drop(edges.remove(place)),
+            None => break,
+        }
+    }
+    let mut done: Vec<usize> = Vec::new();
+    while done.len() < ops.len() {
+        let next = (0..ops.len())
+            .filter(|node| !done.contains(node))
+            .filter(|node| edges.iter().all(|edge| edge.1 != *node || done.contains(&edge.0)))
+            .min_by_key(|&node| (ops[node].kind != OpKind::Delete, ops[node].id().clone()))
+            .unwrap();
+        done.push(next);
+    }
+    (done.into_iter().map(|node| ops[node].clone()).collect(), edges)
+}
+
+fn state_of(entries: &Entries) -> State {
+    let mut state = State::new(Slots::new());
+    entries.values().for_each(|entry| state.put(entry));
+    state
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_delta_makes_one_of_the_other_by_as_few_operations_as_can_be_in_the_right_order(
+        left in some_entries(),
+        aimed in some_entries(),
+        turn in any::<prop::sample::Index>(),
+    ) {
+        let patterns = Patterns::default();
+        let ops = delta(&list(&left), &list(&aimed), &patterns).unwrap();
+        let mut state = state_of(&left);
+        state.replay(&ops);
+        prop_assert_eq!(state.iter().cloned().collect::<Vec<_>>(), list(&aimed));
+
+        let mut needed = 0;
+        for id in left.keys().chain(aimed.keys()).collect::<BTreeSet<_>>() {
+            needed += match (left.get(id), aimed.get(id)) {
+                (Some(old), Some(new)) if old == new => 0,
+                (Some(old), Some(new)) if old.kind() != new.kind() => 2,
+                _ => 1,
+            };
+        }
+        prop_assert_eq!(ops.len(), needed);
+
+        let (expected, kept) = naive_order(&ops, &left, &aimed);
+        prop_assert_eq!(&ops, &expected);
+        // Every rule that no cycle broke holds; deletes before creates always.
+        for (before, after, ..) in kept {
+            prop_assert!(before != after);
+        }
+        for (place, op) in ops.iter().enumerate() {
+            if op.kind == OpKind::Delete {
+                let earlier = ops[..place].iter().any(|other| other.id() == op.id());
+                prop_assert!(!earlier);
+            }
+        }
+
+        // Neither list's order matters, nor that of the operations.
+        let turned = |entries: &Entries| {
+            let mut list = list(entries);
+            if !list.is_empty() {
+                let by = turn.index(list.len());
+                list.rotate_left(by);
+                list.reverse();
+            }
+            list
+        };
+        prop_assert_eq!(&delta(&turned(&left), &turned(&aimed), &patterns).unwrap(), &ops);
+        let shuffled: Vec<Op> = ops.iter().rev().cloned().collect();
+        let again = order(shuffled, &patterns, &state_of(&left), &state_of(&aimed)).unwrap();
+        prop_assert_eq!(again, ops);
+    }
+
+    #[test]
+    fn links_are_what_a_scan_finds_while_entries_and_patterns_change(
+        changes in prop::collection::vec((some_entry(), any::<bool>()), 1..30),
+        asked in prop::collection::vec(any::<bool>(), 30),
+        register_at in 0..30_usize,
+    ) {
+        let mut patterns = Arc::new(Patterns::default());
+        let mut known = Entries::new();
+        let mut state = State::new(Slots::new());
+        for (place, ((id, entry), is_put)) in changes.into_iter().enumerate() {
+            if place == register_at {
+                let mut more = Patterns::clone(&patterns);
+                more.register("meta.elsewhere", false).unwrap();
+                patterns = Arc::new(more);
+            }
+            let mut next = state.clone();
+            if is_put {
+                next.put(&entry);
+                known.insert(id, entry);
+            } else {
+                next.remove(id.parts());
+                known.remove(&id);
+            }
+            state = next;
+            if !asked[place] {
+                continue;
+            }
+            let direct: BTreeMap<&Id, BTreeSet<Id>> =
+                known.iter().map(|(id, entry)| (id, depends_on(entry, &known))).collect();
+            for id in known.keys() {
+                let reached = |forward: bool, transitive: bool| {
+                    let mut seen = BTreeSet::from([id.clone()]);
+                    let mut waiting = vec![id.clone()];
+                    while let Some(at) = waiting.pop() {
+                        let next: Vec<Id> = if forward {
+                            direct[&at].iter().cloned().collect()
+                        } else {
+                            let back = direct.iter().filter(|(_, to)| to.contains(&at));
+                            back.map(|(from, _)| (*from).clone()).collect()
+                        };
+                        for other in next {
+                            if seen.insert(other.clone()) && transitive {
+                                waiting.push(other);
+                            }
+                        }
+                    }
+                    seen.remove(id);
+                    seen.into_iter().collect::<Vec<_>>()
+                };
+                for transitive in [false, true] {
+                    let found = dependencies(&state, id.parts(), transitive, &patterns);
+                    prop_assert_eq!(found, reached(true, transitive));
+                    let found = dependents(&state, id.parts(), transitive, &patterns);
+                    prop_assert_eq!(found, reached(false, transitive));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_id_twice_in_a_list_is_told_with_its_place() {
+    let one = entry("a:b", "k", &[], &[], "");
+    let lists = [vec![one.clone(), one.clone()], vec![one]];
+    let patterns = Patterns::default();
+    let told = |from: &[Entry], to: &[Entry]| delta(from, to, &patterns).unwrap_err().to_string();
+    assert!(told(&lists[0], &lists[1]).starts_with("from[2]: the id a:b stands twice"));
+    assert!(told(&lists[1], &lists[0]).starts_with("to[2]: "));
+}
+
+#[test]
+fn many_operations_that_depend_on_groups_of_each_other_are_ordered_soon() {
+    // 20000 services that depend on all of a namespace of 20000: 4 * 10^8 pairs.
+    let mut to = Vec::new();
+    for number in 0..20_000 {
+        to.push(entry(&format!("lib:{number:05}"), "k", &[], &[], ""));
+        to.push(entry(&format!("app:{number:05}"), "k", &["ns:lib"], &[], ""));
+    }
+    let ops = delta(&[], &to, &Patterns::default()).unwrap();
+    let (first, second) = ops.split_at(20_000);
+    assert!(first.iter().all(|op| op.id().ns() == b"lib"));
+    assert!(second.windows(2).all(|pair| pair[0].id() < pair[1].id()));
+    // A chain as long as a changeset may be.
+    let chain: Vec<Entry> = (0..100_000)
+        .map(|number| {
+            let next = format!("c:{:06}", number + 1);
+            entry(&format!("c:{number:06}"), "k", &[&next], &[], "")
+        })
+        .collect();
+    let ops = delta(&[], &chain, &Patterns::default()).unwrap();
+    assert!(ops.windows(2).all(|pair| pair[0].id() > pair[1].id()));
+    // Everybody in a namespace depends on all of it.
+    let mutual: Vec<Entry> =
+        (0..400).map(|number| entry(&format!("m:{number:05}"), "k", &["ns:m"], &[], "")).collect();
+    let ops = delta(&[], &mutual, &Patterns::default()).unwrap();
+    assert!(ops.windows(2).all(|pair| pair[0].id() > pair[1].id()));
+    let too_many: Vec<Entry> =
+        (0..5000).map(|number| entry(&format!("m:{number:05}"), "k", &["ns:m"], &[], "")).collect();
+    let refused = delta(&[], &too_many, &Patterns::default()).unwrap_err();
+    assert!(refused.to_string().contains("split it"), "{refused}");
+}
