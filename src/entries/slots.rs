@@ -12,6 +12,7 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashSet, HashTable};
 
 use super::id::{Body, Id, IdRef};
+use crate::platform::fork;
 use crate::platform::sync::{Mutex, RwLock};
 
 /// More than threads that look up at a time.
@@ -23,6 +24,7 @@ pub(super) struct Slots {
     shards: [RwLock<HashTable<Known>>; SHARDS],
     free: Mutex<Free>,
     kinds: Mutex<Kinds>,
+    generation: u32,
 }
 
 /// The kinds in use: few, of many entries.
@@ -68,6 +70,7 @@ impl Slots {
             shards: std::array::from_fn(|_| RwLock::default()),
             free: Mutex::default(),
             kinds: Mutex::default(),
+            generation: fork::generation(),
         })
     }
 
@@ -154,6 +157,11 @@ impl Slots {
     }
 
     fn give_back(&self, hash: u64, slot: u32) {
+        // In a forked child the thread that holds a lock may not exist, and nobody
+        // takes slots there any more.
+        if self.generation != fork::generation() {
+            return;
+        }
         let mut shard = self.shard(hash).write();
         if let Ok(entry) = shard.find_entry(hash, |known| known.slot == slot) {
             entry.remove();
