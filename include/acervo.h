@@ -135,6 +135,27 @@ typedef struct acervo acervo;
 // Threads: one at a time.
 typedef struct acervo_batch acervo_batch;
 
+// Creates, updates and deletes of entries, applied together, all or none.
+//
+// Keeps its snapshot and database alive.
+//
+// Threads: one at a time.
+typedef struct acervo_changes acervo_changes;
+
+// Entries of a snapshot, sorted by namespace and name. Immutable. Keeps what
+// it needs of the snapshot alive.
+//
+// Threads: any.
+typedef struct acervo_entries acervo_entries;
+
+// A typed entry of the entry registry: id, kind, meta and data. Immutable.
+//
+// Reference counted; free each reference with acervo_entry_free. Entries stay
+// usable after the database they came from is closed, and in a forked child.
+//
+// Threads: any.
+typedef struct acervo_entry acervo_entry;
+
 // A failure: code, kind, message, whether it is worth trying again.
 //
 // Owned by the caller, immutable. Free with acervo_error_free.
@@ -155,6 +176,15 @@ typedef struct acervo_kv acervo_kv;
 //
 // Threads: one at a time.
 typedef struct acervo_options acervo_options;
+
+// The entry registry at one version. Immutable.
+//
+// Reference counted; free each reference with acervo_snapshot_free. Taking one
+// copies nothing. Snapshots stay usable after the database is closed, and in
+// a forked child.
+//
+// Threads: any.
+typedef struct acervo_snapshot acervo_snapshot;
 
 // An immutable value: nil, bool, int, float, string, array or map.
 //
@@ -444,7 +474,9 @@ acervo_options *acervo_options_new(void);
 
 // Sets one option: `durability` ("full", "normal", "off"),
 // `flush_interval_ms`, `registry_persistent`, `value_limit`, `memory_limit`,
-// `read_only`, `busy_timeout_ms`, `file_mode`. See docs/c.md.
+// `read_only`, `busy_timeout_ms`, `file_mode`, `history` (where the versions
+// of the entry registry are kept: "sqlite", "memory", "none"), `history_keep`
+// (how many; older ones are pruned). See docs/c.md.
 //
 // ACERVO_INVALID naming the option: unknown, wrong type, out of range.
 //
@@ -754,6 +786,376 @@ int32_t acervo_batch_delete(acervo_batch *batch,
 //
 // Threads: one at a time.
 int32_t acervo_batch_commit(acervo_batch *batch, acervo_error **err);
+
+// An entry from its parts, copied. `id` is "namespace:name" of at most 512
+// bytes; without a colon the namespace is empty. `kind` has 1 to 256 bytes.
+// `meta` is a map with string keys, NULL for an empty one; `data` is any
+// value, absent if it is NULL or nil. `out` is owned: free with
+// acervo_entry_free.
+//
+// ACERVO_INVALID: an id or kind that is empty, too long or has a control
+// byte, a meta that is no such map.
+//
+// Threads: any.
+int32_t acervo_entry_new(const char *id,
+                         size_t id_len,
+                         const char *kind,
+                         size_t kind_len,
+                         const acervo_value *meta,
+                         const acervo_value *data,
+                         acervo_entry **out,
+                         acervo_error **err);
+
+// One more reference to the same entry. Owned: free with acervo_entry_free.
+// NULL for NULL.
+//
+// Threads: any.
+acervo_entry *acervo_entry_retain(const acervo_entry *entry);
+
+// Frees one reference. NULL is accepted.
+//
+// Threads: any.
+void acervo_entry_free(acervo_entry *entry);
+
+// The id as "namespace:name", with the colon also where the namespace is
+// empty. Borrowed until the entry is freed, with NUL. `out_len` may be NULL.
+// NULL for NULL.
+//
+// Threads: any.
+const char *acervo_entry_id(const acervo_entry *entry, size_t *out_len);
+
+// The kind. Borrowed until the entry is freed, with NUL. `out_len` may be
+// NULL. NULL for NULL.
+//
+// Threads: any.
+const char *acervo_entry_kind(const acervo_entry *entry, size_t *out_len);
+
+// The meta fields, a map. Borrowed until the entry is freed. NULL for NULL.
+//
+// Threads: any.
+const acervo_value *acervo_entry_meta(const acervo_entry *entry);
+
+// The data. Borrowed until the entry is freed. NULL if the entry has none, or
+// is NULL.
+//
+// Threads: any.
+const acervo_value *acervo_entry_data(const acervo_entry *entry);
+
+// How many entries there are; 0 for NULL.
+//
+// Threads: any.
+size_t acervo_entries_len(const acervo_entries *entries);
+
+// One of the entries, counted from 0. Borrowed until the list is freed; to
+// keep it longer: acervo_entry_retain. NULL past the end, and for NULL.
+//
+// Threads: any.
+const acervo_entry *acervo_entries_at(const acervo_entries *entries, size_t index);
+
+// Frees a list. NULL is accepted.
+//
+// Threads: one at a time.
+void acervo_entries_free(acervo_entries *entries);
+
+// The entry registry as it is now. `out` is owned: free with
+// acervo_snapshot_free.
+//
+// ACERVO_INTERNAL: the database is closed, or its history is damaged.
+//
+// Threads: any.
+int32_t acervo_snapshot_current(acervo *db, acervo_snapshot **out, acervo_error **err);
+
+// The entry registry as it was at `version`; 0 is the root, before any
+// version. `out` is owned: free with acervo_snapshot_free.
+//
+// ACERVO_NOT_FOUND: there is no such version, or it was pruned.
+// ACERVO_UNAVAILABLE: the database keeps no history.
+//
+// Threads: any.
+int32_t acervo_snapshot_at(acervo *db, uint64_t version, acervo_snapshot **out, acervo_error **err);
+
+// One more reference to the same snapshot. Owned: free with
+// acervo_snapshot_free. NULL for NULL.
+//
+// Threads: any.
+acervo_snapshot *acervo_snapshot_retain(const acervo_snapshot *snapshot);
+
+// Frees one reference. NULL is accepted.
+//
+// Threads: any.
+void acervo_snapshot_free(acervo_snapshot *snapshot);
+
+// Its version; 0 for NULL.
+//
+// Threads: any.
+uint64_t acervo_snapshot_version(const acervo_snapshot *snapshot);
+
+// How many entries it has; 0 for NULL.
+//
+// Threads: any.
+size_t acervo_snapshot_len(const acervo_snapshot *snapshot);
+
+// The entry with this id; any text may be asked for. `out` is owned: free
+// with acervo_entry_free; it shares what the registry holds.
+//
+// ACERVO_NOT_FOUND, without an error: there is none.
+//
+// Threads: any.
+int32_t acervo_snapshot_get(const acervo_snapshot *snapshot,
+                            const char *id,
+                            size_t id_len,
+                            acervo_entry **out,
+                            acervo_error **err);
+
+// The entries that match all conditions of `filter`, a map from fields with
+// an optional operator in front (`.kind`, `~.name`, `meta.x`, `^data.x`) to
+// what they are compared with; see docs/c.md. `options` is NULL or a map
+// of `limit` and `offset`. `out` is owned: free with acervo_entries_free.
+//
+// ACERVO_INVALID naming the key: an unknown field, a bad pattern, an operator
+// with something that is no string; an unknown or negative option.
+//
+// Threads: any.
+int32_t acervo_snapshot_find(const acervo_snapshot *snapshot,
+                             const acervo_value *filter,
+                             const acervo_value *options,
+                             acervo_entries **out,
+                             acervo_error **err);
+
+// All entries. `out` is owned: free with acervo_entries_free.
+//
+// Threads: any.
+int32_t acervo_snapshot_entries(const acervo_snapshot *snapshot,
+                                acervo_entries **out,
+                                acervo_error **err);
+
+// The entries of exactly this namespace (NULL with length 0: the empty one).
+// `out` is owned: free with acervo_entries_free.
+//
+// Threads: any.
+int32_t acervo_snapshot_namespace(const acervo_snapshot *snapshot,
+                                  const char *ns,
+                                  size_t ns_len,
+                                  acervo_entries **out,
+                                  acervo_error **err);
+
+// No changes yet, based on `base`. Owned: free with acervo_changes_free. NULL
+// for NULL, and for a snapshot that was made before a fork.
+//
+// Threads: any.
+acervo_changes *acervo_changes_new(const acervo_snapshot *base);
+
+// Frees the changes; what was not applied is forgotten. NULL is accepted.
+//
+// Threads: one at a time.
+void acervo_changes_free(acervo_changes *changes);
+
+// Queues a create of `entry`, which the changes share. After a failure, what
+// was queued stays.
+//
+// ACERVO_INVALID: meta or data over `value_limit`, more than 100000
+// operations, changes that were applied already.
+//
+// Threads: one at a time.
+int32_t acervo_changes_create(acervo_changes *changes,
+                              const acervo_entry *entry,
+                              acervo_error **err);
+
+// Queues an update: the entry with the id of `entry` becomes `entry`, which
+// the changes share. Otherwise as acervo_changes_create.
+//
+// Threads: one at a time.
+int32_t acervo_changes_update(acervo_changes *changes,
+                              const acervo_entry *entry,
+                              acervo_error **err);
+
+// Queues a delete of the entry with this id, copied. After a failure, what was
+// queued stays.
+//
+// ACERVO_INVALID: more than 100000 operations, changes that were applied
+// already.
+//
+// Threads: one at a time.
+int32_t acervo_changes_delete(acervo_changes *changes,
+                              const char *id,
+                              size_t id_len,
+                              acervo_error **err);
+
+// Sets one option of the apply; nil unsets it. `base`: "strict" (nobody
+// changed anything since the snapshot) or "disjoint" (nobody changed what is
+// touched). `author`, `message`: strings, kept with the version. `dry_run`:
+// true to try only.
+//
+// ACERVO_INVALID naming the option: unknown, or a wrong value.
+//
+// Threads: one at a time.
+int32_t acervo_changes_set(acervo_changes *changes,
+                           const char *option,
+                           size_t option_len,
+                           const acervo_value *value,
+                           acervo_error **err);
+
+// What is queued, in call order: an array of maps of `kind` ("entry.create",
+// "entry.update", "entry.delete") and `entry` (a map of `id`, `kind`, `meta`,
+// `data`; of a delete `id` only). Works also after the apply. `out` is owned:
+// free with acervo_value_free.
+//
+// Threads: one at a time.
+int32_t acervo_changes_ops(const acervo_changes *changes, acervo_value **out, acervo_error **err);
+
+// What an apply would do now, as a dry run: the operations, folded to what
+// they come down to for each id and in the order in which they would be done,
+// as an array of maps of `kind`, `entry` and, for updates and deletes,
+// `original`. `out` is owned: free with acervo_value_free.
+//
+// Fails as acervo_changes_apply does.
+//
+// Threads: one at a time.
+int32_t acervo_changes_plan(const acervo_changes *changes, acervo_value **out, acervo_error **err);
+
+// Applies the changes to the registry as it is now, all or none, and makes a
+// version, whose id `out_version` gets; it may be NULL. After a dry run that
+// is the current version. After success the changes are spent; after a failure
+// or a dry run they are as before.
+//
+// ACERVO_INVALID: no changes, spent ones, an update that changes the kind.
+// ACERVO_ALREADY_EXISTS, ACERVO_NOT_FOUND: the first create of an entry that
+// is there, update or delete of one that is not, in call order.
+// ACERVO_CONFLICT: the option `base` forbids it; the error's details have
+// `ids`. ACERVO_PERMISSION_DENIED: open for reading only. ACERVO_UNAVAILABLE:
+// locked by another process, I/O error, disk full.
+//
+// Threads: one at a time.
+int32_t acervo_changes_apply(acervo_changes *changes, uint64_t *out_version, acervo_error **err);
+
+// The current version of the entry registry; 0 before the first.
+//
+// Threads: any.
+int32_t acervo_current_version(acervo *db, uint64_t *out, acervo_error **err);
+
+// Makes `version` the current one, whatever branch it is on: what was done
+// since is undone, what leads to it is done again, as one. Makes no version.
+//
+// ACERVO_NOT_FOUND: there is no such version, or it was pruned.
+// ACERVO_UNAVAILABLE: the database keeps no history; locked by another
+// process, I/O error, disk full. ACERVO_PERMISSION_DENIED: open for reading
+// only.
+//
+// Threads: any.
+int32_t acervo_apply_version(acervo *db, uint64_t version, acervo_error **err);
+
+// All versions, ascending: an array of maps of `id`, `parent`, `time` (seconds
+// since the Unix epoch), `author` and `message`; what is not known is left
+// out. `out_array` is owned: free with acervo_value_free.
+//
+// ACERVO_UNAVAILABLE: the database keeps no history.
+//
+// Threads: any.
+int32_t acervo_versions(acervo *db, acervo_value **out_array, acervo_error **err);
+
+// What is known about one version: a map as in acervo_versions. `out` is
+// owned: free with acervo_value_free.
+//
+// ACERVO_NOT_FOUND: there is no such version, or it was pruned.
+// ACERVO_UNAVAILABLE: the database keeps no history.
+//
+// Threads: any.
+int32_t acervo_version_info(acervo *db, uint64_t version, acervo_value **out, acervo_error **err);
+
+// The version that `version` was made from. `out_found` is false for the
+// root, which comes from none.
+//
+// ACERVO_NOT_FOUND: there is no version `version`, or it was pruned.
+// ACERVO_UNAVAILABLE: the database keeps no history.
+//
+// Threads: any.
+int32_t acervo_version_previous(acervo *db,
+                                uint64_t version,
+                                uint64_t *out,
+                                bool *out_found,
+                                acervo_error **err);
+
+// The version that follows `version`: on the way to the current one, else the
+// newest that was made from it. `out_found` is false if none was.
+//
+// Fails as acervo_version_previous does.
+//
+// Threads: any.
+int32_t acervo_version_next(acervo *db,
+                            uint64_t version,
+                            uint64_t *out,
+                            bool *out_found,
+                            acervo_error **err);
+
+// Takes every version out of the history that does not descend from `version`,
+// except the root; `version` then comes from the root. Snapshots stay whole.
+//
+// ACERVO_INVALID: `version` is neither the current one nor one that it comes
+// from. ACERVO_NOT_FOUND: there is no such version, or it was pruned.
+// ACERVO_UNAVAILABLE: the database keeps no history; locked by another
+// process, I/O error, disk full. ACERVO_PERMISSION_DENIED: open for reading
+// only.
+//
+// Threads: any.
+int32_t acervo_prune(acervo *db, uint64_t version, acervo_error **err);
+
+// The operations that turn one list of entries into another, in the order of
+// an apply: an array of maps of `kind`, `entry` and, for updates and deletes,
+// `original`. Equal entries give none. NULL with length 0 is an empty list.
+// `out_ops` is owned: free with acervo_value_free.
+//
+// ACERVO_INVALID naming the element, as `from[1]` for the first: it is NULL,
+// or its id is in the list twice.
+//
+// Threads: any.
+int32_t acervo_build_delta(acervo *db,
+                           const acervo_entry *const *from,
+                           size_t from_len,
+                           const acervo_entry *const *to,
+                           size_t to_len,
+                           acervo_value **out_ops,
+                           acervo_error **err);
+
+// Has dependencies be read from one more place in entries: `path` is made of
+// segments separated by dots, from `meta` or `data`; with `allow_wildcard` a
+// segment may hold `*`. A path that is there already changes nothing.
+//
+// ACERVO_INVALID: an empty or wrong path.
+//
+// Threads: any.
+int32_t acervo_register_pattern(acervo *db,
+                                const char *path,
+                                size_t path_len,
+                                bool allow_wildcard,
+                                acervo_error **err);
+
+// The ids of the entries that depend on this one, with `transitive` also
+// through others, sorted, as an array of strings: what breaks if it goes.
+// `out_ids` is owned: free with acervo_value_free.
+//
+// ACERVO_NOT_FOUND: there is no entry with this id.
+//
+// Threads: any.
+int32_t acervo_dependents(acervo *db,
+                          const char *id,
+                          size_t id_len,
+                          bool transitive,
+                          acervo_value **out_ids,
+                          acervo_error **err);
+
+// The ids of the entries that this one depends on, with `transitive` also
+// through others, sorted, as an array of strings. `out_ids` is owned: free
+// with acervo_value_free.
+//
+// ACERVO_NOT_FOUND: there is no entry with this id.
+//
+// Threads: any.
+int32_t acervo_dependencies(acervo *db,
+                            const char *id,
+                            size_t id_len,
+                            bool transitive,
+                            acervo_value **out_ids,
+                            acervo_error **err);
 
 // Behind acervo_lua_attach of `acervo_lua.h`; call that.
 //

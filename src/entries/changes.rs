@@ -222,6 +222,19 @@ impl Changes {
         Ok(applied)
     }
 
+    /// What [`Changes::apply`] would do: a dry run with [`Changes::options`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Changes::apply_with`].
+    pub fn plan(&self) -> Result<Applied, EntryError> {
+        if self.is_spent {
+            return Err(EntryError::Spent);
+        }
+        let options = ApplyOptions { dry_run: true, ..self.options.clone() };
+        self.snapshot.registry().apply(&self.queue, &self.snapshot, &options)
+    }
+
     /// Appends what is queued as an array of maps of `kind` and `entry`; the
     /// entry of a delete has its id only.
     pub fn append_ops(&self, out: &mut Vec<u8>) {

@@ -144,6 +144,11 @@ impl Entry {
         self.body
     }
 
+    /// As [`Entry::into_body`], without taking a reference.
+    pub(crate) fn as_body(&self) -> &Arc<Body> {
+        &self.body
+    }
+
     /// The reverse of [`Entry::into_body`].
     pub(crate) fn from_body(body: Arc<Body>) -> Self {
         Self { body }

@@ -40,7 +40,9 @@ pub extern "C" fn acervo_options_new() -> *mut acervo_options {
 
 /// Sets one option: `durability` ("full", "normal", "off"),
 /// `flush_interval_ms`, `registry_persistent`, `value_limit`, `memory_limit`,
-/// `read_only`, `busy_timeout_ms`, `file_mode`. See docs/c.md.
+/// `read_only`, `busy_timeout_ms`, `file_mode`, `history` (where the versions
+/// of the entry registry are kept: "sqlite", "memory", "none"), `history_keep`
+/// (how many; older ones are pruned). See docs/c.md.
 ///
 /// ACERVO_INVALID naming the option: unknown, wrong type, out of range.
 ///

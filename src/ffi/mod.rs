@@ -9,14 +9,19 @@
 #![allow(unreachable_pub, dead_code, reason = "C reaches them: cbindgen reads this folder")]
 
 mod batch;
+mod changes;
 mod convert;
 mod database;
+mod dependencies;
+mod entry;
 mod error;
+mod history;
 mod kv;
 mod kv_many;
 mod log;
 mod lua;
 mod raw;
+mod snapshot;
 mod value;
 mod version;
 mod wall;

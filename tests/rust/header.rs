@@ -13,7 +13,21 @@ fn generate() -> String {
         .collect();
     // The order a reader meets them in.
     let order = [
-        "version", "error", "value", "convert", "database", "log", "kv", "kv_many", "batch", "lua",
+        "version",
+        "error",
+        "value",
+        "convert",
+        "database",
+        "log",
+        "kv",
+        "kv_many",
+        "batch",
+        "entry",
+        "snapshot",
+        "changes",
+        "history",
+        "dependencies",
+        "lua",
     ];
     let place = |path: &Path| {
         let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();

@@ -1,0 +1,236 @@
+//! The entry registry at one version.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use super::database::acervo;
+use super::entry::{acervo_entries, acervo_entry};
+use super::error::{ACERVO_NOT_FOUND, ACERVO_OK, acervo_error};
+use super::history::{known_version, registry_of};
+use super::raw::{self, Out};
+use super::value::acervo_value;
+use super::wall;
+use crate::entries::{IdRef, Snapshot};
+use crate::error::Error;
+
+/// The entry registry at one version. Immutable.
+///
+/// Reference counted; free each reference with acervo_snapshot_free. Taking one
+/// copies nothing. Snapshots stay usable after the database is closed, and in
+/// a forked child.
+///
+/// Threads: any.
+pub struct acervo_snapshot {
+    pub(super) snapshot: Snapshot,
+}
+
+impl acervo_snapshot {
+    fn owned(snapshot: Snapshot) -> *mut Self {
+        Arc::into_raw(Arc::new(Self { snapshot })).cast_mut()
+    }
+}
+
+/// # Safety
+///
+/// `snapshot` is NULL or a live handle.
+unsafe fn get<'a>(snapshot: *const acervo_snapshot) -> Result<&'a Snapshot, Error> {
+    // SAFETY: as promised by the caller.
+    Ok(&unsafe { raw::handle(snapshot, "snapshot") }?.snapshot)
+}
+
+/// The entry registry as it is now. `out` is owned: free with
+/// acervo_snapshot_free.
+///
+/// ACERVO_INTERNAL: the database is closed, or its history is damaged.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_snapshot_current(
+    db: *mut acervo,
+    out: *mut *mut acervo_snapshot,
+    err: *mut *mut acervo_error,
+) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe {
+        let out = Out::reset(out, std::ptr::null_mut(), "out");
+        wall::call("acervo_snapshot_current", err, || {
+            out.needed()?;
+            out.set(acervo_snapshot::owned(registry_of(db)?.snapshot()?));
+            Ok(())
+        })
+    }
+}
+
+/// The entry registry as it was at `version`; 0 is the root, before any
+/// version. `out` is owned: free with acervo_snapshot_free.
+///
+/// ACERVO_NOT_FOUND: there is no such version, or it was pruned.
+/// ACERVO_UNAVAILABLE: the database keeps no history.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_snapshot_at(
+    db: *mut acervo,
+    version: u64,
+    out: *mut *mut acervo_snapshot,
+    err: *mut *mut acervo_error,
+) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe {
+        let out = Out::reset(out, std::ptr::null_mut(), "out");
+        wall::call("acervo_snapshot_at", err, || {
+            out.needed()?;
+            let registry = registry_of(db)?;
+            out.set(acervo_snapshot::owned(registry.snapshot_at(known_version(version)?)?));
+            Ok(())
+        })
+    }
+}
+
+/// One more reference to the same snapshot. Owned: free with
+/// acervo_snapshot_free. NULL for NULL.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_snapshot_retain(
+    snapshot: *const acervo_snapshot,
+) -> *mut acervo_snapshot {
+    if !snapshot.is_null() {
+        // SAFETY: it came from Arc::into_raw and is alive.
+        wall::or((), || unsafe { Arc::increment_strong_count(snapshot) });
+    }
+    snapshot.cast_mut()
+}
+
+/// Frees one reference. NULL is accepted.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_snapshot_free(snapshot: *mut acervo_snapshot) {
+    if !snapshot.is_null() {
+        // SAFETY: it came from Arc::into_raw, and the caller gives its
+        // reference up.
+        wall::or((), || drop(unsafe { Arc::from_raw(snapshot.cast_const()) }));
+    }
+}
+
+/// Its version; 0 for NULL.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_snapshot_version(snapshot: *const acervo_snapshot) -> u64 {
+    // SAFETY: NULL or a live snapshot.
+    unsafe { snapshot.as_ref() }.map_or(0, |handle| handle.snapshot.version())
+}
+
+/// How many entries it has; 0 for NULL.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_snapshot_len(snapshot: *const acervo_snapshot) -> usize {
+    // SAFETY: NULL or a live snapshot.
+    unsafe { snapshot.as_ref() }.map_or(0, |handle| handle.snapshot.len())
+}
+
+/// The entry with this id; any text may be asked for. `out` is owned: free
+/// with acervo_entry_free; it shares what the registry holds.
+///
+/// ACERVO_NOT_FOUND, without an error: there is none.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_snapshot_get(
+    snapshot: *const acervo_snapshot,
+    id: *const c_char,
+    id_len: usize,
+    out: *mut *mut acervo_entry,
+    err: *mut *mut acervo_error,
+) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe {
+        let out = Out::reset(out, std::ptr::null_mut(), "out");
+        wall::call_quietly("acervo_snapshot_get", err, || {
+            out.needed()?;
+            let id = IdRef::parse(raw::text(id, id_len, "id")?);
+            let Some(entry) = get(snapshot)?.get(id) else { return Ok(ACERVO_NOT_FOUND) };
+            out.set(acervo_entry::owned(entry.clone()));
+            Ok(ACERVO_OK)
+        })
+    }
+}
+
+/// The entries that match all conditions of `filter`, a map from fields with
+/// an optional operator in front (`.kind`, `~.name`, `meta.x`, `^data.x`) to
+/// what they are compared with; see docs/c.md. `options` is NULL or a map
+/// of `limit` and `offset`. `out` is owned: free with acervo_entries_free.
+///
+/// ACERVO_INVALID naming the key: an unknown field, a bad pattern, an operator
+/// with something that is no string; an unknown or negative option.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_snapshot_find(
+    snapshot: *const acervo_snapshot,
+    filter: *const acervo_value,
+    options: *const acervo_value,
+    out: *mut *mut acervo_entries,
+    err: *mut *mut acervo_error,
+) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe {
+        let out = Out::reset(out, std::ptr::null_mut(), "out");
+        wall::call("acervo_snapshot_find", err, || {
+            out.needed()?;
+            let snapshot = get(snapshot)?;
+            let filter = acervo_value::get(filter, "filter")?;
+            let options = acervo_value::get(options, "options").ok();
+            let options = options.as_ref().map(|options| options.as_bytes());
+            out.set(acervo_entries::owned(snapshot.find(filter.as_bytes(), options)?));
+            Ok(())
+        })
+    }
+}
+
+/// All entries. `out` is owned: free with acervo_entries_free.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_snapshot_entries(
+    snapshot: *const acervo_snapshot,
+    out: *mut *mut acervo_entries,
+    err: *mut *mut acervo_error,
+) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe {
+        let out = Out::reset(out, std::ptr::null_mut(), "out");
+        wall::call("acervo_snapshot_entries", err, || {
+            out.needed()?;
+            out.set(acervo_entries::owned(get(snapshot)?.entries()));
+            Ok(())
+        })
+    }
+}
+
+/// The entries of exactly this namespace (NULL with length 0: the empty one).
+/// `out` is owned: free with acervo_entries_free.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_snapshot_namespace(
+    snapshot: *const acervo_snapshot,
+    ns: *const c_char,
+    ns_len: usize,
+    out: *mut *mut acervo_entries,
+    err: *mut *mut acervo_error,
+) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe {
+        let out = Out::reset(out, std::ptr::null_mut(), "out");
+        wall::call("acervo_snapshot_namespace", err, || {
+            out.needed()?;
+            let snapshot = get(snapshot)?;
+            out.set(acervo_entries::owned(snapshot.namespace(raw::text(ns, ns_len, "ns")?)));
+            Ok(())
+        })
+    }
+}
