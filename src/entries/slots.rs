@@ -25,7 +25,6 @@ pub(super) struct Slots {
     shards: [RwLock<HashTable<Known>>; SHARDS],
     free: Mutex<Free>,
     kinds: Mutex<Kinds>,
-    generation: u32,
 }
 
 /// The kinds in use: few, of many entries.
@@ -76,7 +75,6 @@ impl Slots {
             shards: std::array::from_fn(|_| RwLock::default()),
             free: Mutex::default(),
             kinds: Mutex::default(),
-            generation: fork::generation(),
         })
     }
 
@@ -168,11 +166,6 @@ impl Slots {
     }
 
     fn give_back(&self, hash: u64, slot: u32) {
-        // In a forked child the thread that holds a lock may not exist, and nobody
-        // takes slots there any more.
-        if self.generation != fork::generation() {
-            return;
-        }
         let mut shard = self.shard(hash).write();
         if let Ok(entry) = shard.find_entry(hash, |known| known.slot == slot) {
             entry.remove();

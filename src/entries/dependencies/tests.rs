@@ -1,4 +1,5 @@
 //! Order, deltas and links against implementations straight from their rules.
+#![expect(clippy::mutable_key_type, reason = "an id never changes")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

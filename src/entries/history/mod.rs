@@ -120,11 +120,6 @@ pub(super) trait History: Send + Sync {
         Ok(false)
     }
 
-    /// Notes that entries come from a baseline.
-    fn note_baseline(&self) -> Result<(), EntryError> {
-        Ok(())
-    }
-
     /// Ends what runs behind and closes the file.
     fn close(&self) -> Result<(), EntryError> {
         Ok(())

@@ -404,16 +404,6 @@ impl History for SqliteHistory {
         self.derive_some()
     }
 
-    fn note_baseline(&self) -> Result<(), EntryError> {
-        let writer = self.writer.lock();
-        in_transaction(open(&writer)?, |versions| {
-            if !versions.has_tables()? {
-                versions.create_tables()?;
-            }
-            Ok(versions.set_note("has_baseline", Some(1))?)
-        })
-    }
-
     fn close(&self) -> Result<(), EntryError> {
         let mut result: Result<(), StorageError> = Ok(());
         let deriver = self.deriver.lock().take().map(|deriver| deriver.versions);

@@ -13,7 +13,7 @@ const FAN: usize = 32;
 enum Node<K, V, const LEAF: usize> {
     Leaf(Vec<(K, V)>),
     /// Each child with its first key.
-    Inner(Vec<(K, Arc<Node<K, V, LEAF>>)>),
+    Inner(Vec<Child<K, V, LEAF>>),
 }
 
 /// A sorted map from keys to values, at most `LEAF` of them side by side. With
@@ -53,7 +53,7 @@ impl<K: Clone, V: Clone, const LEAF: usize> Tree<K, V, LEAF> {
     /// A tree of pairs that are in order already.
     pub(in crate::entries) fn from_sorted(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
         let mut len = 0;
-        let mut level: Vec<(K, Arc<Node<K, V, LEAF>>)> = Vec::new();
+        let mut level: Vec<Child<K, V, LEAF>> = Vec::new();
         let mut leaf: Vec<(K, V)> = Vec::new();
         let close = |leaf: &mut Vec<(K, V)>, level: &mut Vec<_>| {
             if let Some((first, _)) = leaf.first() {
@@ -301,7 +301,7 @@ fn remove<K: Clone, V: Clone, const LEAF: usize>(
 
 /// Joins the child at `place` with its neighbour if both are small.
 fn merge_at<K: Clone, V: Clone, const LEAF: usize>(
-    children: &mut Vec<(K, Arc<Node<K, V, LEAF>>)>,
+    children: &mut Vec<Child<K, V, LEAF>>,
     place: usize,
 ) {
     let limit = match &*children[place].1 {
@@ -325,10 +325,13 @@ fn merge_at<K: Clone, V: Clone, const LEAF: usize>(
     }
 }
 
+/// A node with its first key.
+type Child<K, V, const LEAF: usize> = (K, Arc<Node<K, V, LEAF>>);
+
 /// A walk over the pairs of a [`Tree`] in their order.
 pub(in crate::entries) struct Iter<'a, K, V, const LEAF: usize> {
     /// What is left of each inner node on the path, the root's first.
-    above: Vec<std::slice::Iter<'a, (K, Arc<Node<K, V, LEAF>>)>>,
+    above: Vec<std::slice::Iter<'a, Child<K, V, LEAF>>>,
     leaf: std::slice::Iter<'a, (K, V)>,
 }
 

@@ -66,9 +66,7 @@ impl<T: Clone> Vector<T> {
     /// Puts `value` at `place`, or clears it. Gives what was there.
     pub(in crate::entries) fn set(&mut self, place: u32, value: Option<T>) -> Option<T> {
         while !reaches(place, self.height) {
-            if value.is_none() {
-                return None;
-            }
+            value.as_ref()?;
             let below = std::mem::replace(&mut self.root, Node::Empty);
             if !matches!(below, Node::Empty) {
                 let mut children = [const { Node::Empty }; FAN];
