@@ -192,14 +192,14 @@ mod tests {
 
     #[test]
     fn an_id_is_split_at_its_first_colon() {
-        let cases: [(&[u8], &[u8], &[u8], &[u8]); 5] = [
-            (b"app.lib:assert", b"app.lib", b"assert", b"app.lib:assert"),
-            (b"a:b:c", b"a", b"b:c", b"a:b:c"),
-            (b"justname", b"", b"justname", b":justname"),
-            (b":", b"", b"", b":"),
-            (b"", b"", b"", b":"),
+        let cases = [
+            ["app.lib:assert", "app.lib", "assert", "app.lib:assert"],
+            ["a:b:c", "a", "b:c", "a:b:c"],
+            ["justname", "", "justname", ":justname"],
+            [":", "", "", ":"],
+            ["", "", "", ":"],
         ];
-        for (text, ns, name, shown) in cases {
+        for [text, ns, name, shown] in cases.map(|case| case.map(str::as_bytes)) {
             let id = Id::new(IdRef::parse(text));
             assert_eq!((id.ns(), id.name(), id.text()), (ns, name, shown));
         }

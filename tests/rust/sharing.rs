@@ -250,11 +250,13 @@ fn a_turn_that_another_process_holds_too_long_is_told_as_unavailable() {
     let mut path = scratch.file().as_os_str().to_owned();
     path.push("-lock");
     let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    // SAFETY: flock is plain data, for which zeroes are valid.
     let mut range: libc::flock = unsafe { std::mem::zeroed() };
     range.l_type = libc::F_WRLCK as libc::c_short;
     range.l_start = 1 << 20;
     range.l_len = 1;
     let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
+    // SAFETY: the descriptor is open and the range lives through the call.
     assert_eq!(unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &raw const range) }, 0);
     let refused = put(&registry, "a:b", 2).unwrap_err();
     assert_eq!((refused.code, refused.retryable), (Code::Unavailable, true));
