@@ -152,13 +152,12 @@ t.test("no function of the module raises, whatever it is given", function()
     local entries = e.open()
     local values = { [1] = nil, [2] = true, [3] = -1, [4] = 1.5, [5] = "", [6] = {}, [7] = print,
         [8] = io.stdout, [9] = acervo.null, [10] = t.nan, [11] = { {} }, [12] = entries.snapshot() }
-    for name, fn in pairs(entries) do
-        if type(fn) == "function" then
-            for i = 1, 12 do
-                for j = 1, 12 do
-                    local ok, fault = pcall(fn, values[i], values[j])
-                    t.ok(ok, name .. " raised: " .. tostring(fault))
-                end
+    for _, name in ipairs({ "get", "find", "parse_id", "snapshot", "snapshot_at", "current_version", "versions",
+        "history", "apply_version", "build_delta", "register_pattern", "dependents", "dependencies", "prune" }) do
+        for i = 1, 12 do
+            for j = 1, 12 do
+                local ok, fault = pcall(entries[name], values[i], values[j])
+                t.ok(ok, name .. " raised: " .. tostring(fault))
             end
         end
     end
