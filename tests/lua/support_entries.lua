@@ -97,6 +97,20 @@ function e.numbers(list, err)
     return numbers
 end
 
+-- pairs in the order of the keys, so that every run has its tests in one order.
+function e.sorted(map)
+    local keys = {}
+    for key in pairs(map) do
+        keys[#keys + 1] = key
+    end
+    table.sort(keys)
+    local index = 0
+    return function()
+        index = index + 1
+        return keys[index], map[keys[index]]
+    end
+end
+
 -- Operations as texts like "create a:b", in their order.
 function e.steps(ops, err)
     e.some(ops, err)

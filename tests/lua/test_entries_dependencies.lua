@@ -22,7 +22,7 @@ local PATTERNS = {
     ["data.*.depends_on in an array"] = { data = { { x = 1 }, { depends_on = { "a:base" } } } },
 }
 
-for name, fields in pairs(PATTERNS) do
+for name, fields in e.sorted(PATTERNS) do
     t.test("default pattern " .. name, function()
         local entries = e.open()
         e.create(entries, "a:base", e.entry("z:user", fields))

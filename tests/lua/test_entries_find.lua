@@ -119,7 +119,7 @@ finds("operators and equality together",
 ---------------------------------------------------------------------------
 -- What is refused
 
-for key, value in pairs({
+for key, value in e.sorted({
     [".unknown"] = "x", [".meta"] = "x", ["~.unknown"] = "x", ["~.name"] = "(", ["~meta.x"] = "[a-",
     ["~meta.long"] = ("a"):rep(4097), ["~meta.n"] = 5, ["*meta.n"] = 5, ["^meta.n"] = true, ["$meta.n"] = { "x" },
     ["^data.n"] = 1, ["^.name"] = 1, [".kind"] = 5, ["kind"] = { "a" },
