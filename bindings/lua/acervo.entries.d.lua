@@ -193,6 +193,7 @@ function snapshot:version() end
 function snapshot:changes() end
 
 ---Frees what only this snapshot holds; then every method gives nil and INVALID.
+---@return true done
 function snapshot:close() end
 
 ---@param entry acervo.entry_fields
@@ -240,12 +241,15 @@ function version:previous() end
 function version:next() end
 
 ---@return integer? seconds Since the Unix epoch.
+---@return acervo.error? err
 function version:time() end
 
 ---@return string? author As given to apply.
+---@return acervo.error? err
 function version:author() end
 
 ---@return string? message As given to apply.
+---@return acervo.error? err
 function version:message() end
 
 ---All versions, ascending, from v0.

@@ -103,6 +103,35 @@ t.test("a function that was called with a colon says INVALID and not something e
     t.fails("INVALID", { entries:snapshot_at(1) })
 end)
 
+t.test("the function given to update reads entries and writes none", function()
+    local entries, db = e.open()
+    e.create(entries, "a:x")
+    local changes = e.changes(entries)
+    changes:create(e.entry("a:y"))
+    local results
+    for _, kv in ipairs({ db.store, db.registry }) do
+        kv.update("k", function()
+            t.equal(e.now(entries), { "a:x" })
+            results = { { changes:apply() }, { entries.apply_version(0) }, { entries.prune(1) } }
+            return 1
+        end)
+        for _, result in ipairs(results) do
+            t.fails("INVALID", result, "update")
+        end
+    end
+    t.equal(entries.current_version():id(), 1)
+    t.equal(e.some(changes:apply()):id(), 2)
+end)
+
+t.test("entries may be written while keys are walked", function()
+    local entries, db = e.open()
+    db.store.put_all({ a = 1, b = 2, c = 3 })
+    for key in db.store.pairs() do
+        e.create(entries, key)
+    end
+    t.equal(e.now(entries), { ":a", ":b", ":c" })
+end)
+
 ---------------------------------------------------------------------------
 -- The default database, in processes of their own
 
