@@ -18,7 +18,7 @@ local ALL = {
     "ident", "options", "handles", "persistence", "processes", "failures",
     "entries_basic", "entries_changes", "entries_fold", "entries_versions", "entries_snapshots", "entries_find",
     "entries_dependencies", "entries_delta", "entries_errors", "entries_values", "entries_persistence",
-    "entries_handles", "entries_objects",
+    "entries_handles", "entries_objects", "entries_property",
     "raising", "errors", "modules", "coroutines", "collector",
     "exchange", "documents", "examples",
 }

@@ -289,6 +289,10 @@ t.test("a pruned version is NOT_FOUND and says that it was pruned", function()
     t.fails("NOT_FOUND", { entries.history():get_version(3) }, "pruned")
     t.fails("NOT_FOUND", { entries.prune(1) }, "pruned")
     t.equal(gone:id(), 2)
+    t.equal(gone:string(), "v2")
+    for _, method in ipairs({ "previous", "next", "time", "author", "message" }) do
+        t.fails("NOT_FOUND", { gone[method](gone) }, "pruned")
+    end
     local err = t.fails("NOT_FOUND", { entries.snapshot_at(7) })
     t.ok(not tostring(err):find("pruned", 1, true), "v7 never was: " .. tostring(err))
 end)
