@@ -146,7 +146,8 @@ static void a_bad_condition_is_invalid_and_named(void)
     pattern[sizeof pattern - 1] = '\0';
     snprintf(filter, sizeof filter, "{\"~meta.name\":\"%s\"}", pattern);
     REFUSES(filter, "~meta.name");
-    REFUSES("[]", "");
+    REFUSES("[1]", "");
+    REFUSES("1", "");
     close_fixture();
 }
 
