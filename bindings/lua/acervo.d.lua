@@ -38,6 +38,7 @@ local acervo = {}
 ---@class acervo.database
 ---@field registry acervo.registry
 ---@field store acervo.store
+---@field entries acervo.entries
 local database = {}
 
 ---Opens a database. Every open gives its own handle on one shared instance per file.
@@ -51,7 +52,8 @@ function acervo.open(path_or_options) end
 ---@return acervo.error? err
 function acervo.default() end
 
----Makes the globals `registry`, `store` and `errors` over the default database, and lets scripts require "store".
+---Makes the globals `registry`, `store` and `errors` over the default database, and lets scripts require "store" and
+---"registry", which gives the entry registry.
 function acervo.install() end
 
 ---Marks a table, so that it is stored as an array even when it is empty.

@@ -27,7 +27,7 @@ local errors = {}
 ---| "RateLimited"
 ---| ""
 
----An error object: what open, close, flush, stats and the conversions give beside nil. registry and store raise plain
+---An error object: what open, close, flush, stats, the conversions and entries give beside nil. registry and store raise plain
 ---strings instead.
 ---@class acervo.error: userdata
 ---@operator concat(any): string

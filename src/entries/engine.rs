@@ -212,6 +212,7 @@ impl Engine {
         self.recent.clear();
         let empty = State::new(Arc::clone(&self.slots));
         self.baseline.store(Arc::new(empty.clone()));
+        self.published().state.indexes.forget();
         let version = self.published().version;
         self.published.store(Arc::new(View::new(version, empty)));
         drop(turn);

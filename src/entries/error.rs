@@ -114,7 +114,7 @@ pub enum EntryError {
     NoHistory,
     /// A condition of a filter.
     Filter {
-        /// The condition's key.
+        /// The condition's key; empty: the filter itself.
         key: String,
         /// What is wrong with it.
         what: String,
@@ -212,6 +212,7 @@ impl fmt::Display for EntryError {
             Self::NoHistory => {
                 f.write_str("this database keeps no history (option history is \"none\")")
             }
+            Self::Filter { key, what } if key.is_empty() => write!(f, "filter: {what}"),
             Self::Filter { key, what } => write!(f, "filter {key}: {what}"),
             Self::Pattern { path, what } => write!(f, "dependency pattern \"{path}\": {what}"),
             Self::List { list, index, what } => write!(f, "{list}[{index}]: {what}"),

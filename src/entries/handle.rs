@@ -64,6 +64,12 @@ impl Registry {
         Ok(self.guard.check()?)
     }
 
+    /// Whether both are handles of one open registry.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.engine, &other.engine)
+    }
+
     /// Whether this process is a child of the one that made the handle.
     #[must_use]
     pub fn is_forked(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The state of the registry at one version.
 
 use std::cmp::Ordering;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::dependencies::Links;
@@ -28,7 +29,7 @@ pub(super) struct State {
     /// All slots in use.
     order: SlotSet,
     /// What `find` looks into, as far as it was asked for.
-    pub(super) indexes: Indexes,
+    pub(super) indexes: Arc<Indexes>,
     /// What depends on what, once it was asked for.
     pub(super) links: Links,
 }
@@ -45,6 +46,16 @@ impl Entries {
         self.by_slot.get(slot)
     }
 
+    /// Gives the slots at which others have another entry, or only one side has
+    /// one; ascending.
+    pub(super) fn differences(
+        &self,
+        others: &Self,
+        give: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.by_slot.differences(&others.by_slot, &Entry::is_same, give)
+    }
+
     /// How the id at `slot` stands to `id`.
     #[inline]
     pub(super) fn compare(&self, slot: u32, id: IdRef<'_>) -> Ordering {
@@ -59,7 +70,7 @@ impl State {
             slots,
             entries: Entries::default(),
             order: SlotSet::default(),
-            indexes: Indexes::default(),
+            indexes: Arc::default(),
             links: Links::default(),
         }
     }
@@ -133,7 +144,7 @@ impl State {
             let id = entry.id().parts();
             self.order.insert(slot, (), |&other| self.entries.compare(other, id));
         }
-        self.indexes.replace(&self.entries, slot, old.as_ref(), Some(&entry));
+        self.indexes.note_change(self.len());
         self.links.replace(&self.entries, slot, old.as_ref(), Some(&entry));
     }
 
@@ -143,7 +154,7 @@ impl State {
         let Some(old) = self.entries.get(slot).cloned() else { return };
         // While the entry is there: its id is what the sets are sorted by.
         self.order.remove(|&other| self.entries.compare(other, id));
-        self.indexes.replace(&self.entries, slot, Some(&old), None);
+        self.indexes.note_change(self.len());
         self.links.replace(&self.entries, slot, Some(&old), None);
         self.entries.by_slot.set(slot, None);
     }
@@ -176,7 +187,7 @@ impl State {
 
     /// This state without what was only made to search it.
     pub(super) fn without_indexes(&self) -> Self {
-        Self { indexes: Indexes::default(), links: Links::default(), ..self.clone() }
+        Self { indexes: Arc::default(), links: Links::default(), ..self.clone() }
     }
 
     /// Does what a changeset says: upsert and remove.

@@ -14,6 +14,7 @@ use crate::error::Error;
 
 use super::buffer::{NestedBuffer, Scratch};
 use super::database::DatabaseObject;
+use super::entries::{ChangesObject, EntriesObject, HistoryObject, SnapshotObject, VersionObject};
 use super::error_object::ErrorObject;
 use super::guard;
 use super::handle::{Handle, Owner};
@@ -38,6 +39,7 @@ pub(super) enum Place {
     Registry,
     Store,
     Errors,
+    Entries,
     /// The object of the state's default database.
     Default,
     /// Weak: database object to the table of its parts.
@@ -53,7 +55,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    const FIRST_METATABLE: i64 = 16;
+    const FIRST_METATABLE: i64 = 17;
 }
 
 /// What the host has bound to the state.
@@ -78,6 +80,8 @@ pub(super) struct Context {
     /// Set while the function given to `update` runs: writes are refused.
     pub(super) updating: Cell<bool>,
     pub(super) host: RefCell<Option<Host>>,
+    /// Errors on their way into error objects.
+    pub(super) failed: RefCell<Vec<Error>>,
     default: RefCell<Option<Arc<Handle>>>,
     /// Moves when the host binds another database or ident; what was resolved
     /// before is resolved again.
@@ -93,6 +97,7 @@ impl Context {
             has_ffi: Cell::new(false),
             updating: Cell::new(false),
             host: RefCell::new(None),
+            failed: RefCell::new(Vec::new()),
             default: RefCell::new(None),
             epoch: Cell::new(0),
         }
@@ -213,6 +218,11 @@ fn create(lua: Lua) -> c_int {
             Kind::Part => entry!(userdata::finalize::<PartObject>),
             Kind::Walk => entry!(userdata::finalize::<Walk>),
             Kind::Update => entry!(userdata::finalize::<Update>),
+            Kind::Entries => entry!(userdata::finalize::<EntriesObject>),
+            Kind::Snapshot => entry!(userdata::finalize::<SnapshotObject>),
+            Kind::Changes => entry!(userdata::finalize::<ChangesObject>),
+            Kind::Version => entry!(userdata::finalize::<VersionObject>),
+            Kind::History => entry!(userdata::finalize::<HistoryObject>),
         };
         userdata::fill_metatable(lua, kind, finalize, context_index);
         lua.raw_set_index(table, Place::FIRST_METATABLE + kind as i64);
@@ -232,6 +242,7 @@ fn create(lua: Lua) -> c_int {
 
     super::error_object::fill_metatable(lua, context);
     super::database::fill_metatable(lua, context);
+    super::entries::fill_metatables(lua, context);
     super::cdata::capture(lua, context);
     lua.set_top(table);
     table
@@ -243,6 +254,7 @@ fn finalize(lua: Lua) -> c_int {
     if let Some(context) = Context::of_upvalue(lua) {
         guard::discard(context.host.take());
         guard::discard(context.default.take());
+        guard::discard(context.failed.take());
         context.scratch.free();
         context.rebind();
     }

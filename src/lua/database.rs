@@ -12,6 +12,7 @@ use super::context::{self, Context, Place};
 use super::convert;
 use super::decode;
 use super::encode::{self, Limits};
+use super::entries;
 use super::error_object::{ErrorSlot, context_of, raise_text};
 use super::guard::guard;
 use super::handle::{BigInt, Handle, Owner};
@@ -202,14 +203,22 @@ pub(super) fn this(lua: Lua, context: &'static Context) -> Result<&'static Handl
     }
 }
 
+/// The parts of a database that a script may ask for.
+enum Wanted {
+    Registry,
+    Store,
+    Entries,
+}
+
 /// `__index`: the parts, then the methods.
 fn index(lua: Lua) -> c_int {
     const METHODS_UPVALUE: c_int = 2;
     let context = context_of(lua);
     lua.set_top(2);
-    let is_registry = match lua.is_string(2).then(|| lua.bytes(2)) {
-        Some(b"registry") => true,
-        Some(b"store") => false,
+    let wanted = match lua.is_string(2).then(|| lua.bytes(2)) {
+        Some(b"registry") => Wanted::Registry,
+        Some(b"store") => Wanted::Store,
+        Some(b"entries") => Wanted::Entries,
         _ => {
             lua.raw_get(lua.upvalue(METHODS_UPVALUE));
             return 1;
@@ -225,7 +234,7 @@ fn index(lua: Lua) -> c_int {
     lua.raw_get(parts);
     if !lua.is_table(own) {
         lua.pop(1);
-        lua.create_table(0, 2);
+        lua.create_table(0, 3);
         lua.push_value(1);
         lua.push_value(own);
         lua.raw_set(parts);
@@ -236,9 +245,12 @@ fn index(lua: Lua) -> c_int {
         return 1;
     }
     lua.pop(1);
-    push_part(lua, context, || {
-        (if is_registry { Part::Registry } else { Part::Store }, source(lua, context))
-    });
+    let source = || source(lua, context);
+    match wanted {
+        Wanted::Registry => push_part(lua, context, || (Part::Registry, source())),
+        Wanted::Store => push_part(lua, context, || (Part::Store, source())),
+        Wanted::Entries => entries::push(lua, context, source),
+    }
     lua.push_value(2);
     lua.push_value(own + 1);
     lua.raw_set(own);

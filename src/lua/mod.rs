@@ -33,6 +33,7 @@ mod copies;
 mod database;
 mod decode;
 mod encode;
+mod entries;
 mod error_object;
 mod errors_module;
 mod guard;

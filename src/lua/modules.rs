@@ -8,7 +8,7 @@ use super::part::{Part, PartObject, Source};
 use super::runtimes::{Entry, entry, runtime_of};
 use super::state::Lua;
 use super::userdata;
-use super::{errors_module, kv_functions as kv, root, update, walk};
+use super::{entries, errors_module, kv_functions as kv, root, update, walk};
 
 /// What registry, store and the global keys can do.
 const COMMON: [(&str, &Entry); 9] = [
@@ -44,6 +44,7 @@ pub(super) fn push(lua: Lua, module: Module) -> c_int {
         Module::Registry => Place::Registry,
         Module::Store => Place::Store,
         Module::Errors => Place::Errors,
+        Module::Entries => Place::Entries,
     };
     context::push_place(lua, place);
     if !lua.is_table(-1) {
@@ -52,6 +53,7 @@ pub(super) fn push(lua: Lua, module: Module) -> c_int {
             Place::Registry => push_part(lua, context, || (Part::Registry, Source::Default)),
             Place::Store => push_part(lua, context, || (Part::Store, Source::Default)),
             Place::Errors => errors_module::push(lua),
+            Place::Entries => entries::push(lua, context, || Source::Default),
             _ => root::push(lua),
         }
         lua.push_value(-1);
@@ -108,8 +110,8 @@ fn add_functions(
     }
 }
 
-/// Puts `registry`, `store` and `errors` among the globals, and `store` where
-/// `require` finds it.
+/// Puts `registry`, `store` and `errors` among the globals; has `require` find
+/// `store`, and the entry registry as `registry`.
 pub(super) fn install(lua: Lua) {
     let top = lua.top();
     lua.push_globals();
@@ -120,6 +122,7 @@ pub(super) fn install(lua: Lua) {
         lua.raw_set_name(top + 1, name);
     }
     add_loader(lua, "store", entry!(load_store));
+    add_loader(lua, "registry", entry!(load_entries));
     lua.set_top(top);
 }
 
@@ -132,6 +135,7 @@ pub(super) fn preload_all(lua: Lua) {
             Module::Store => entry!(load_store),
             Module::Errors => entry!(load_errors),
             Module::Agent => entry!(load_agent),
+            Module::Entries => entry!(load_entries),
         };
         add_loader(lua, module.name(), entry);
     }
@@ -168,6 +172,10 @@ fn load_store(lua: Lua) -> c_int {
 
 fn load_errors(lua: Lua) -> c_int {
     push(lua, Module::Errors)
+}
+
+fn load_entries(lua: Lua) -> c_int {
+    push(lua, Module::Entries)
 }
 
 fn load_agent(lua: Lua) -> c_int {

@@ -22,11 +22,12 @@ pub(super) enum Module {
     Store = 2,
     Errors = 3,
     Agent = 4,
+    Entries = 5,
 }
 
 impl Module {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Root, Self::Registry, Self::Store, Self::Errors, Self::Agent];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Root, Self::Registry, Self::Store, Self::Errors, Self::Agent, Self::Entries];
 
     /// The name scripts require it by.
     pub(super) fn name(self) -> &'static str {
@@ -36,6 +37,7 @@ impl Module {
             Self::Store => "acervo.store",
             Self::Errors => "acervo.errors",
             Self::Agent => "acervo.agent",
+            Self::Entries => "acervo.entries",
         }
     }
 }
@@ -82,6 +84,7 @@ luaopen! {
     luaopen_acervo_store = 2, "Opens the Lua module `acervo.store`.";
     luaopen_acervo_errors = 3, "Opens the Lua module `acervo.errors`.";
     luaopen_acervo_agent = 4, "Opens the Lua module `acervo.agent`.";
+    luaopen_acervo_entries = 5, "Opens the Lua module `acervo.entries`.";
 }
 
 /// Opens a module for the Lua that `caller` lies in; in the first loaded copy

@@ -23,12 +23,28 @@ pub(super) enum Kind {
     Part,
     Walk,
     Update,
+    Entries,
+    Snapshot,
+    Changes,
+    Version,
+    History,
 }
 
 impl Kind {
-    pub(super) const COUNT: usize = 6;
-    pub(super) const ALL: [Self; Self::COUNT] =
-        [Self::Buffer, Self::Error, Self::Database, Self::Part, Self::Walk, Self::Update];
+    pub(super) const COUNT: usize = 11;
+    pub(super) const ALL: [Self; Self::COUNT] = [
+        Self::Buffer,
+        Self::Error,
+        Self::Database,
+        Self::Part,
+        Self::Walk,
+        Self::Update,
+        Self::Entries,
+        Self::Snapshot,
+        Self::Changes,
+        Self::Version,
+        Self::History,
+    ];
 
     /// `__name` of the metatable.
     pub(super) fn name(self) -> &'static str {
@@ -39,6 +55,11 @@ impl Kind {
             Self::Part => "acervo.part",
             Self::Walk => "acervo.pairs",
             Self::Update => "acervo.update",
+            Self::Entries => "acervo.entries",
+            Self::Snapshot => "registry.Snapshot",
+            Self::Changes => "registry.Changes",
+            Self::Version => "registry.Version",
+            Self::History => "registry.History",
         }
     }
 }
@@ -129,11 +150,16 @@ pub(super) fn fill_metatable(lua: Lua, kind: Kind, finalize: &Entry, context_ind
 
 /// `__gc` of userdata of kind `T`.
 pub(super) fn finalize<T: Held>(lua: Lua) -> c_int {
-    if let Some(context) = Context::of_upvalue(lua)
-        && let Some(cell) = cell::<T>(lua, context, 1)
-    {
+    if let Some(context) = Context::of_upvalue(lua) {
+        empty::<T>(lua, context, 1);
+    }
+    0
+}
+
+/// Drops what the userdata at `index` holds, if it is one of kind `T`.
+pub(super) fn empty<T: Held>(lua: Lua, context: &Context, index: c_int) {
+    if let Some(cell) = cell::<T>(lua, context, index) {
         // SAFETY: as in `get`. Dropping runs no Lua.
         guard::discard(unsafe { &mut *cell }.take());
     }
-    0
 }

@@ -16,6 +16,9 @@ local ALL = {
     "values", "numbers", "errors_in_values", "json", "msgpack", "property",
     "kv_basic", "kv_keys", "kv_ttl", "kv_batch", "kv_atomic", "kv_update", "kv_purge",
     "ident", "options", "handles", "persistence", "processes", "failures",
+    "entries_basic", "entries_changes", "entries_fold", "entries_versions", "entries_snapshots", "entries_find",
+    "entries_dependencies", "entries_delta", "entries_errors", "entries_values", "entries_persistence",
+    "entries_handles", "entries_objects",
     "raising", "errors", "modules", "coroutines", "collector",
     "exchange", "documents", "examples",
 }

@@ -2,9 +2,9 @@
 -- of its own: see documents/README.md.
 local t = ...
 
-local function check(path, case)
+local function check(path, case, script)
     local output = t.child_ok({
-        file = t.here() .. "/documents/check.lua",
+        file = t.here() .. "/documents/" .. (script or "check.lua"),
         args = { case },
         env = { ACERVO_PATH = path },
     })
@@ -30,3 +30,23 @@ for _, case in ipairs({ "registry_put", "store_put", "store_put_global" }) do
         check(path, case .. "_after_restart")
     end)
 end
+
+---------------------------------------------------------------------------
+-- The entry registry
+
+for _, case in ipairs({
+    "loading", "structure", "structure_en", "get", "find", "parse_id", "snapshots", "snapshots_en",
+    "snapshot_at_a_version_that_is_not_there", "versions", "versions_en", "versions_of_a_new_registry", "history",
+    "changesets_that_do_not_fit", "apply_version", "build_delta", "calls_of_the_tables", "all_in_one_script",
+    "finder", "squashing", "navigation", "resolver",
+}) do
+    t.test("entry registry, example " .. case, function()
+        check(t.path(), case, "check_entries.lua")
+    end)
+end
+
+t.test("entry registry, example changesets, and what it applied after a restart", function()
+    local path = t.path()
+    check(path, "changesets", "check_entries.lua")
+    check(path, "changesets_after_restart", "check_entries.lua")
+end)

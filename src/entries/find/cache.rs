@@ -1,5 +1,101 @@
-//! Results of earlier searches at one version.
+//! What was found at one version.
+
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::base::Place;
+use crate::platform::sync::Mutex;
+
+/// Most results that are kept.
+const RESULTS: usize = 64;
+/// Most slots that they may have together, unless it is one result alone.
+const SLOTS: usize = 1 << 20;
 
 /// What was found at one version, the least recently used out.
 #[derive(Default)]
-pub(in crate::entries) struct Cache {}
+pub(in crate::entries) struct Cache {
+    results: Mutex<Results>,
+    /// How this version stands to the indexes, once somebody asked.
+    pub(super) place: Mutex<Option<Place>>,
+}
+
+#[derive(Default)]
+struct Results {
+    by_filter: HashMap<Box<[u8]>, Found, RandomState>,
+    slots: usize,
+    /// Counts uses.
+    clock: u64,
+}
+
+struct Found {
+    slots: Arc<[u32]>,
+    used: u64,
+}
+
+impl Cache {
+    /// What was found for `filter`.
+    pub(super) fn get(&self, filter: &[u8]) -> Option<Arc<[u32]>> {
+        let mut results = self.results.lock();
+        results.clock += 1;
+        let now = results.clock;
+        let found = results.by_filter.get_mut(filter)?;
+        found.used = now;
+        Some(Arc::clone(&found.slots))
+    }
+
+    /// Keeps what was found for `filter`.
+    pub(super) fn put(&self, filter: &[u8], slots: &Arc<[u32]>) {
+        let mut results = self.results.lock();
+        let results = &mut *results;
+        if slots.len() > SLOTS {
+            return;
+        }
+        results.clock += 1;
+        let found = Found { slots: Arc::clone(slots), used: results.clock };
+        results.slots += slots.len();
+        if let Some(before) = results.by_filter.insert(filter.into(), found) {
+            results.slots -= before.slots.len();
+        }
+        while results.by_filter.len() > RESULTS || results.slots > SLOTS {
+            let oldest = results.by_filter.iter().min_by_key(|(_, found)| found.used);
+            let Some(filter) = oldest.map(|(filter, _)| filter.clone()) else { return };
+            if let Some(out) = results.by_filter.remove(&filter) {
+                results.slots -= out.slots.len();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_result_goes_first() {
+        let cache = Cache::default();
+        let name = |n: usize| n.to_le_bytes();
+        for n in 0..RESULTS {
+            cache.put(&name(n), &[n as u32].into());
+        }
+        assert!(cache.get(&name(0)).is_some());
+        cache.put(&name(RESULTS), &[7].into());
+        assert!(cache.get(&name(1)).is_none());
+        assert_eq!(*cache.get(&name(0)).unwrap(), [0]);
+        assert_eq!(*cache.get(&name(RESULTS)).unwrap(), [7]);
+    }
+
+    #[test]
+    fn results_take_bounded_memory() {
+        let cache = Cache::default();
+        let large: Arc<[u32]> = vec![0; SLOTS / 2].into();
+        for n in 0..4_u8 {
+            cache.put(&[n], &large);
+        }
+        assert!(cache.get(&[1]).is_none());
+        assert!(cache.get(&[2]).is_some() && cache.get(&[3]).is_some());
+        cache.put(&[4], &vec![0; SLOTS + 1].into());
+        assert!(cache.get(&[4]).is_none() && cache.get(&[3]).is_some());
+    }
+}

@@ -1,5 +1,6 @@
 //! A sparse vector: places to values, most of them small and dense.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Children of an inner node: wide, so that a million places are four levels.
@@ -77,6 +78,87 @@ impl<T: Clone> Vector<T> {
         }
         set(&mut self.root, self.height, place, value)
     }
+
+    /// Gives the places at which two vectors do not have the same, ascending.
+    /// What they share is not looked at.
+    pub(in crate::entries) fn differences(
+        &self,
+        other: &Self,
+        is_same: &dyn Fn(&T, &T) -> bool,
+        give: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let (left, right) = (self.lifted(other.height), other.lifted(self.height));
+        differ(&left, &right, self.height.max(other.height), 0, is_same, give)
+    }
+
+    /// The root, as it were with at least `height` levels.
+    fn lifted(&self, height: u32) -> Node<T> {
+        let mut root = self.root.clone();
+        for _ in self.height..height {
+            let mut children = [const { Node::Empty }; FAN];
+            children[0] = root;
+            root = Node::Inner(Arc::new(children));
+        }
+        root
+    }
+}
+
+/// As [`Vector::differences`], of two nodes that stand `height` levels above
+/// the leaves, the first place below them at `start`.
+fn differ<T>(
+    left: &Node<T>,
+    right: &Node<T>,
+    height: u32,
+    start: u64,
+    is_same: &dyn Fn(&T, &T) -> bool,
+    give: &mut dyn FnMut(u32) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    match (left, right) {
+        (Node::Empty, Node::Empty) => return ControlFlow::Continue(()),
+        (Node::Leaf(left), Node::Leaf(right)) if Arc::ptr_eq(left, right) => {
+            return ControlFlow::Continue(());
+        }
+        (Node::Inner(left), Node::Inner(right)) if Arc::ptr_eq(left, right) => {
+            return ControlFlow::Continue(());
+        }
+        _ => {}
+    }
+    if height == 0 {
+        for place in 0..LEAF {
+            let has_same = match (left.value(place), right.value(place)) {
+                (Some(left), Some(right)) => is_same(left, right),
+                (None, None) => true,
+                _ => false,
+            };
+            if !has_same {
+                // Places are u32; above them there are no values.
+                give((start + place as u64) as u32)?;
+            }
+        }
+        return ControlFlow::Continue(());
+    }
+    let width = 1_u64 << (LEAF_BITS + FAN_BITS * (height - 1));
+    for child in 0..FAN {
+        let start = start + child as u64 * width;
+        differ(left.child(child), right.child(child), height - 1, start, is_same, give)?;
+    }
+    ControlFlow::Continue(())
+}
+
+impl<T> Node<T> {
+    fn value(&self, place: usize) -> Option<&T> {
+        match self {
+            Self::Leaf(values) => values[place].as_ref(),
+            _ => None,
+        }
+    }
+
+    fn child(&self, child: usize) -> &Self {
+        match self {
+            Self::Inner(children) => &children[child],
+            _ => &Self::Empty,
+        }
+    }
 }
 
 fn set<T: Clone>(node: &mut Node<T>, height: u32, place: u32, value: Option<T>) -> Option<T> {
@@ -127,6 +209,19 @@ mod tests {
                     None => model.remove(&place),
                 };
                 prop_assert_eq!(before, expected);
+            }
+            if let Some((old, old_model)) = &old {
+                let mut found = Vec::new();
+                let flow = old.differences(&vector, &|a, b| a == b, &mut |place| {
+                    found.push(place);
+                    ControlFlow::Continue(())
+                });
+                prop_assert!(flow.is_continue());
+                let places: std::collections::BTreeSet<u32> =
+                    old_model.keys().chain(model.keys()).copied().collect();
+                let expected: Vec<u32> =
+                    places.into_iter().filter(|place| old_model.get(place) != model.get(place)).collect();
+                prop_assert_eq!(found, expected);
             }
             for (vector, model) in old.into_iter().chain([(vector, model)]) {
                 for place in model.keys().copied().chain([0, 15, 16, 511, 512, u32::MAX]) {

@@ -1,0 +1,123 @@
+//! The functions of the module, except those about dependencies.
+
+use std::ffi::c_int;
+
+use super::ask::Ask;
+use super::history::{HistoryObject, write_versions};
+use super::snapshot::{SnapshotObject, append_from, find_in};
+use super::version::VersionObject;
+use crate::lua::state::Lua;
+
+/// `get(id)`.
+pub(super) fn get(lua: Lua) -> c_int {
+    Ask::run(lua, 1, |ask| {
+        let id = ask.id(1, "id")?;
+        ask.with_home(|home, out| append_from(&home.registry.snapshot()?, id, out))?;
+        ask.answer()
+    })
+}
+
+/// `find(filter [, {limit =, offset =}])`.
+pub(super) fn find(lua: Lua) -> c_int {
+    Ask::run(lua, 2, |ask| {
+        ask.filter(1)?;
+        let options = ask.options(2)?;
+        ask.with_home(|home, out| find_in(&home.registry.snapshot()?, options, out))?;
+        ask.answer()
+    })
+}
+
+/// `parse_id(id)`: a table of `ns` and `name`.
+pub(super) fn parse_id(lua: Lua) -> c_int {
+    Ask::run(lua, 1, |ask| {
+        let id = ask.id(1, "id")?;
+        lua.create_table(0, 2);
+        let table = lua.top();
+        lua.push_bytes(id.ns);
+        lua.raw_set_name(table, "ns");
+        lua.push_bytes(id.name);
+        lua.raw_set_name(table, "name");
+        Ok(1)
+    })
+}
+
+/// `snapshot()`.
+pub(super) fn snapshot(lua: Lua) -> c_int {
+    Ask::run(lua, 0, |ask| {
+        let object = ask.make();
+        ask.with_home(|home, _| {
+            *object = Some(SnapshotObject::new(home, home.registry.snapshot()?));
+            Ok(())
+        })?;
+        Ok(1)
+    })
+}
+
+/// `snapshot_at(version)`: not of the root.
+pub(super) fn snapshot_at(lua: Lua) -> c_int {
+    Ask::run(lua, 1, |ask| {
+        let id = ask.version(1, 1)?;
+        let object = ask.make();
+        ask.with_home(|home, _| {
+            *object = Some(SnapshotObject::new(home, home.registry.snapshot_at(id)?));
+            Ok(())
+        })?;
+        Ok(1)
+    })
+}
+
+/// `current_version()`.
+pub(super) fn current_version(lua: Lua) -> c_int {
+    Ask::run(lua, 0, |ask| {
+        let object = ask.make();
+        ask.with_home(|home, _| {
+            let id = home.registry.current_version()?;
+            *object = Some(VersionObject::new(home.clone(), id));
+            Ok(())
+        })?;
+        Ok(1)
+    })
+}
+
+/// `versions()`.
+pub(super) fn versions(lua: Lua) -> c_int {
+    Ask::run(lua, 0, |ask| {
+        ask.with_home(write_versions)?;
+        ask.answer_versions(|ask| ask.with_home(|home, _| Ok(home.clone())))
+    })
+}
+
+/// `history()`.
+pub(super) fn history(lua: Lua) -> c_int {
+    Ask::run(lua, 0, |ask| {
+        let object = ask.make();
+        ask.with_home(|home, _| {
+            home.registry.check()?;
+            *object = Some(HistoryObject::new(home));
+            Ok(())
+        })?;
+        Ok(1)
+    })
+}
+
+/// `apply_version(version)`.
+pub(super) fn apply_version(lua: Lua) -> c_int {
+    Ask::run(lua, 1, |ask| {
+        ask.writing()?;
+        let id = ask.version(1, 0)?;
+        ask.with_home(|home, _| Ok(home.registry.apply_version(id)?))?;
+        lua.push_bool(true);
+        Ok(1)
+    })
+}
+
+/// `prune(version)`.
+pub(super) fn prune(lua: Lua) -> c_int {
+    Ask::run(lua, 1, |ask| {
+        ask.writing()?;
+        let id = ask.version(1, 0)?;
+        ask.with_home(|home, _| Ok(home.registry.prune(id)?))?;
+        lua.push_bool(true);
+        Ok(1)
+    })
+}

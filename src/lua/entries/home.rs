@@ -1,0 +1,70 @@
+//! Which registry a function or an object belongs to.
+
+use crate::entries::Registry;
+use crate::error::Error;
+use crate::lua::context::Context;
+use crate::lua::guard::guard;
+use crate::lua::handle::BigInt;
+use crate::lua::part::{Source, closed};
+use crate::lua::userdata::{Held, Kind};
+
+/// A registry as scripts use it.
+#[derive(Clone)]
+pub(in crate::lua) struct Home {
+    pub(super) registry: Registry,
+    pub(super) big_int: BigInt,
+    pub(super) value_limit: usize,
+}
+
+/// The second upvalue of every function of the module.
+pub(in crate::lua) struct EntriesObject {
+    source: Source,
+    /// What it stands for, until the host binds something else.
+    resolved: Option<(u32, Home)>,
+}
+
+impl Held for EntriesObject {
+    const KIND: Kind = Kind::Entries;
+}
+
+impl EntriesObject {
+    pub(super) fn new(source: Source) -> Self {
+        Self { source, resolved: None }
+    }
+
+    /// The registry, opened if need be. Calls no Lua.
+    pub(super) fn home(&mut self, context: &Context) -> Result<&Home, Error> {
+        let epoch = context.epoch.get();
+        if self.resolved.as_ref().is_none_or(|(known, _)| *known != epoch) {
+            self.resolved = None;
+            self.resolved = Some((epoch, guard(|| resolve(&self.source, context))?));
+        }
+        // Filled just above.
+        self.resolved.as_ref().map(|(_, home)| home).ok_or_else(closed)
+    }
+}
+
+fn resolve(source: &Source, context: &Context) -> Result<Home, Error> {
+    let default;
+    let handle = match source {
+        Source::Default => {
+            default = context.default_handle()?;
+            &default
+        }
+        Source::Handle(handle) => handle,
+        Source::Closed => return Err(closed()),
+    };
+    Ok(Home {
+        registry: handle.database.entries()?,
+        big_int: handle.big_int,
+        value_limit: handle.database.value_limit(),
+    })
+}
+
+/// An object that scripts got from a registry.
+pub(super) trait Object: Held {
+    /// What messages call it.
+    const NAME: &'static str;
+
+    fn home(&self) -> &Home;
+}

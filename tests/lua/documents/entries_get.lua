@@ -1,0 +1,1 @@
+local entry, err = registry.get("app.lib:assert")

@@ -1,0 +1,1 @@
+local registry = require("registry")
