@@ -1518,8 +1518,8 @@ result<std::vector<T>> read_all(std::int32_t code, acervo_value *out, acervo_err
 
 /// Creates, updates and deletes of entries, applied together, all or none.
 ///
-///     acervopp::changes changes = db.entries().snapshot()->new_changes();
-///     changes.create(*acervopp::entry::make("app:web", "service", {}, 8080));
+///     acervopp::changes changes = now.new_changes();
+///     if (auto queued = changes.create(web); !queued) return report(queued.error());
 ///     acervopp::result<std::uint64_t> version = changes.apply({{"author", "ana"}});
 ///
 /// Ownership: move-only; keeps its snapshot and database alive. Threads: one at
@@ -1708,7 +1708,8 @@ public:
         return take(code, out, err);
     }
 
-    /// No changes yet, based on this snapshot.
+    /// No changes yet, based on this snapshot. In a forked child there are none
+    /// to be had from an inherited snapshot: their calls give INVALID.
     acervopp::changes new_changes() const
     {
         return acervopp::changes(acervo_changes_new(raw_.get()));
