@@ -102,12 +102,44 @@ case("deep", function()
     return value
 end)
 
--- Where each case is written: registry, global store keys, two idents.
+-- The entry registry with put and get: a key is an entry, whose data is the
+-- value. The timestamp is that of the version.
+local function entries_of(db)
+    local entries = db.entries
+    local kv = {}
+
+    -- Ids hold no control bytes and are shorter than keys may be.
+    local function id_of(key)
+        key = #key > 400 and key:sub(1, 100) .. #key or key
+        return "exchange:" .. key:gsub("[%c%%]", function(c) return string.format("%%%02x", c:byte()) end)
+    end
+
+    function kv.put(key, value)
+        local snap = assert(entries.snapshot())
+        local call = snap:get(id_of(key)) and "update" or "create"
+        local changes = assert(snap:changes())
+        assert(changes[call](changes, { id = id_of(key), kind = "case", data = value }))
+        assert(changes:apply())
+    end
+
+    function kv.get(key)
+        local entry, err = entries.get(id_of(key))
+        if not entry then
+            error(key .. ": " .. tostring(err), 0)
+        end
+        return entry.data, assert(entries.current_version()):time()
+    end
+
+    return kv
+end
+
+-- Where each case is written: registry, two idents, global store keys, entries.
 exchange.places = {
     { name = "registry", of = function(db) return db.registry, "" end },
     { name = "store", of = function(db) return db:namespace("exchange"), "" end },
     { name = "store of a strange ident", of = function(db) return db:namespace("a:b%c \255"), "" end },
     { name = "global store", of = function(db) return db.store, "_global" end },
+    { name = "entries", of = function(db) return entries_of(db), "" end },
 }
 
 -- Keys that are hard in themselves; their value is their number.

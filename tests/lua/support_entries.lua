@@ -3,6 +3,9 @@ local t = require("support")
 
 local e = {}
 
+-- An empty list, as the registry gives it: an array, also when it is stored.
+e.NONE = require("acervo").array({})
+
 -- A database's entry registry, closed when the test ends.
 function e.open(options)
     local db, path = t.open(options)

@@ -16,16 +16,16 @@ end)
 t.test("equal lists give no ops", function()
     local entries = e.open()
     local list = { e.entry("a:x", { meta = { a = { 1, 2 } }, data = { b = { c = "d" } } }), e.entry("a:y") }
-    t.equal(e.some(entries.build_delta(list, { list[2], list[1] })), {})
-    t.equal(e.some(entries.build_delta({}, {})), {})
-    t.equal(e.some(entries.build_delta(list, list)), {})
+    t.equal(e.some(entries.build_delta(list, { list[2], list[1] })), e.NONE)
+    t.equal(e.some(entries.build_delta({}, {})), e.NONE)
+    t.equal(e.some(entries.build_delta(list, list)), e.NONE)
 end)
 
 t.test("entries are equal by value, however they were written", function()
     local entries = e.open()
     t.equal(entries.build_delta({ { id = { ns = "a", name = "x" }, kind = "k" } },
-        { { id = "a:x", kind = "k", meta = {} } }), {})
-    t.equal(entries.build_delta({ { id = "x", kind = "k" } }, { { id = ":x", kind = "k" } }), {})
+        { { id = "a:x", kind = "k", meta = {} } }), e.NONE)
+    t.equal(entries.build_delta({ { id = "x", kind = "k" } }, { { id = ":x", kind = "k" } }), e.NONE)
     local one, other = {}, {}
     for _, key in ipairs({ "p", "q", "r", "s" }) do
         one[key] = 1
@@ -33,7 +33,7 @@ t.test("entries are equal by value, however they were written", function()
     for _, key in ipairs({ "s", "q", "r", "p" }) do
         other[key] = 1
     end
-    t.equal(entries.build_delta({ e.entry("a:x", { meta = one }) }, { e.entry("a:x", { meta = other }) }), {})
+    t.equal(entries.build_delta({ e.entry("a:x", { meta = one }) }, { e.entry("a:x", { meta = other }) }), e.NONE)
 end)
 
 t.test("from nothing everything is created, to nothing everything is deleted", function()
@@ -127,7 +127,7 @@ t.test("applying the delta of two states leads from one to the other", function(
     end
     e.some(changes:apply())
     t.equal(entries.snapshot():entries(), to)
-    t.equal(entries.build_delta(entries.snapshot():entries(), to), {})
+    t.equal(entries.build_delta(entries.snapshot():entries(), to), e.NONE)
 end)
 
 t.test("a delta does not touch the registry", function()

@@ -58,7 +58,7 @@ t.test("no changes to apply: INVALID", function()
     t.equal(err:message(), "no changes to apply")
 end)
 
-t.test("registry not available: INTERNAL, from every function of a closed database", function()
+t.test("registry not available: INTERNAL, from what asks a closed database", function()
     local entries, db = e.open()
     e.create(entries, "a:x")
     local history = entries.history()
@@ -78,8 +78,10 @@ t.test("registry not available: INTERNAL, from every function of a closed databa
         ["history:snapshot_at"] = { history:snapshot_at(version) },
         apply = { changes:apply() },
         apply_version = { entries.apply_version(1) },
-        build_delta = { entries.build_delta({}, {}) },
         register_pattern = { entries.register_pattern({ path = "meta.x" }) },
+        previous = { version:previous() },
+        next = { version:next() },
+        ["dry run"] = { changes:apply({ dry_run = true }) },
         dependents = { entries.dependents("a:x") },
         dependencies = { entries.dependencies("a:x") },
         prune = { entries.prune(1) },

@@ -56,7 +56,7 @@ t.test("databases have nothing of each other", function()
     t.equal(one.current_version():id(), 1)
     e.some(one.register_pattern({ path = "meta.server", allow_wildcard = true }))
     e.create(two, e.entry("a:user", { meta = { server = "a:two" } }))
-    t.equal(two.dependencies("a:user"), {})
+    t.equal(two.dependencies("a:user"), e.NONE)
 end)
 
 t.test("two memory databases are two", function()

@@ -119,7 +119,7 @@ local function refused(name, fields, ...)
                 t.contains(err:message(), part)
             end
         end
-        t.equal(changes:ops(), {})
+        t.equal(changes:ops(), e.NONE)
     end)
 end
 
@@ -129,7 +129,7 @@ loop.me = loop
 refused("a function as data", { data = print }, "entry.data", "a function cannot be stored")
 refused("a function in data", { data = { x = print } }, "entry.data.x: ", "a function cannot be stored")
 refused("a function in an array", { data = { x = { 1, print } } }, "entry.data.x[2]: ", "a function cannot be stored")
-refused("a thread in meta", { meta = { co = coroutine.create(print) } }, "entry.meta.co: ", "cannot be stored")
+refused("a thread in meta", { meta = { co = coroutine.create(function() end) } }, "entry.meta.co: ", "cannot be stored")
 refused("a userdata in meta", { meta = { list = { io.stdout } } }, "entry.meta.list[1]: ", "cannot be stored")
 refused("a cycle", { data = { loop = loop } }, "entry.data.loop.me")
 refused("nesting over 128 levels", { data = nested(129) }, "entry.data[1][1]")
@@ -140,7 +140,7 @@ t.test("a value over value_limit is INVALID, meta and data each", function()
     local changes = e.changes(entries)
     t.fails("INVALID", { changes:create(e.entry("a:x", { data = ("x"):rep(1001) })) })
     t.fails("INVALID", { changes:create(e.entry("a:x", { meta = { x = ("x"):rep(1001) } })) })
-    t.equal(changes:ops(), {})
+    t.equal(changes:ops(), e.NONE)
     e.some(changes:create(e.entry("a:x", { data = ("x"):rep(900), meta = { x = ("x"):rep(900) } })))
     e.some(changes:apply())
     t.equal(#entries.get("a:x").data, 900)

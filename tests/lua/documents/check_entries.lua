@@ -97,7 +97,7 @@ end
 
 function cases.find()
     local list, err = run_example("find", "entries", "err")
-    t.equal(list, {})
+    t.equal(list, e.NONE)
     t.equal(err, nil)
     prepare()
     list, err = run(line_of("find", 1), "entries", "err")
@@ -240,7 +240,7 @@ function cases.calls_of_the_tables()
     t.equal(e.ids(call("snap:find(filter)")), { EXISTING.id, OLD.id })
     t.equal(e.ids(call("snap:namespace(ns)")), { ROUTE.id })
     t.equal(call("snap:version()"):id(), 6)
-    t.equal(call("snap:changes()"):ops(), {})
+    t.equal(call("snap:changes()"):ops(), e.NONE)
     t.ok(rawequal(call("changes:create(entry)"), changes))
     environment.entry = { id = "test:existing", kind = "test.kind", data = 1 }
     t.ok(rawequal(call("changes:update(entry)"), changes))
