@@ -14,9 +14,10 @@
  * std::string_view or byte_view are borrowed, each says from what. Inputs are
  * copied by the library before the call returns.
  *
- * Threads: as in acervo.h. database, kv, value and error may be used from any
- * thread (as with a shared_ptr, one C++ object must not be assigned to while
- * another thread reads it); options and batch from one at a time.
+ * Threads: as in acervo.h. database, kv, entry_registry, snapshot, entry,
+ * entry_list, value and error may be used from any thread (as with a
+ * shared_ptr, one C++ object must not be assigned to while another thread reads
+ * it); options, batch and changes from one at a time.
  *
  * A moved-from object holds no handle: its calls give ACERVO_INVALID.
  */
@@ -81,6 +82,27 @@ public:
 
 private:
     T *raw_ = nullptr;
+};
+
+/// Owns one reference to a C handle that is shared; copies have their own.
+template <class T, auto Retain, void (*Free)(T *)>
+class shared_handle {
+public:
+    explicit shared_handle(T *raw) noexcept : raw_(raw) {}
+    shared_handle(const shared_handle &other) noexcept : raw_(Retain(other.raw_)) {}
+    shared_handle(shared_handle &&other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
+    shared_handle &operator=(shared_handle other) noexcept
+    {
+        std::swap(raw_, other.raw_);
+        return *this;
+    }
+    ~shared_handle() { Free(raw_); }
+
+    T *get() const noexcept { return raw_; }
+    T *release() noexcept { return std::exchange(raw_, nullptr); }
+
+private:
+    T *raw_;
 };
 
 /// An empty view may have a null pointer, which the C functions read as "none"
@@ -1239,6 +1261,660 @@ result<bool> kv::for_each(std::string_view prefix, Visit &&visit) const
     return code == ACERVO_OK;
 }
 
+// --------------------------------------------------------- entry registry
+
+/// A typed entry: id, kind, meta and data. Immutable; copying shares it. Stays
+/// usable after its database is closed. Threads: any.
+class entry {
+public:
+    /// An entry from its parts, copied. `id` is "namespace:name"; without a
+    /// colon the namespace is empty. No meta is an empty map; no data, or nil,
+    /// is absent. INVALID for an id or a kind that no entry can have, and for a
+    /// meta that is no map with string keys.
+    static result<entry> make(std::string_view id, std::string_view kind,
+                              const std::optional<value> &meta = std::nullopt,
+                              const std::optional<value> &data = std::nullopt)
+    {
+        if ((meta.has_value() && !meta->valid()) || (data.has_value() && !data->valid()))
+            return error(ACERVO_INVALID, "meta or data of the entry is an invalid value");
+        acervo_entry *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_entry_new(
+            detail::data_of(id), id.size(), detail::data_of(kind), kind.size(),
+            meta.has_value() ? meta->c_handle() : nullptr,
+            data.has_value() ? data->c_handle() : nullptr, &out, &err);
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return adopt(out);
+    }
+
+    /// Takes over a reference that C code owns.
+    static entry adopt(acervo_entry *owned) noexcept { return entry(owned); }
+    /// Shares an entry that C code keeps owning.
+    static entry share(const acervo_entry *borrowed) noexcept
+    {
+        return entry(acervo_entry_retain(borrowed));
+    }
+
+    /// Whether this is an entry; false after a move and past the end of a list.
+    bool valid() const noexcept { return raw_.get() != nullptr; }
+
+    /// "namespace:name", with the colon also where the namespace is empty.
+    /// Borrowed from this entry, like the other texts.
+    std::string_view id() const noexcept
+    {
+        std::size_t length = 0;
+        const char *text = acervo_entry_id(raw_.get(), &length);
+        return {text, length};
+    }
+    /// The id up to its first colon.
+    std::string_view ns() const noexcept { return id().substr(0, colon()); }
+    /// The id behind its first colon.
+    std::string_view name() const noexcept
+    {
+        return valid() ? id().substr(colon() + 1) : std::string_view();
+    }
+    std::string_view kind() const noexcept
+    {
+        std::size_t length = 0;
+        const char *text = acervo_entry_kind(raw_.get(), &length);
+        return {text, length};
+    }
+
+    /// The meta fields, a map. A reference of its own.
+    value meta() const noexcept { return value::share(acervo_entry_meta(raw_.get())); }
+
+    /// The data; nothing if the entry has none. A reference of its own.
+    std::optional<value> data() const
+    {
+        const acervo_value *borrowed = acervo_entry_data(raw_.get());
+        if (borrowed == nullptr)
+            return std::nullopt;
+        return value::share(borrowed);
+    }
+
+    /// By id, kind, meta and data. An invalid entry equals nothing.
+    friend bool operator==(const entry &a, const entry &b)
+    {
+        if (!a.valid() || !b.valid())
+            return false;
+        return a.c_handle() == b.c_handle() ||
+               (a.id() == b.id() && a.kind() == b.kind() && a.meta() == b.meta() &&
+                a.data() == b.data());
+    }
+    friend bool operator!=(const entry &a, const entry &b) { return !(a == b); }
+
+    /// The C entry, borrowed from this object; null if it is invalid.
+    const acervo_entry *c_handle() const noexcept { return raw_.get(); }
+    /// Gives the reference up: the caller frees it with acervo_entry_free.
+    acervo_entry *release() noexcept { return raw_.release(); }
+
+private:
+    explicit entry(acervo_entry *raw) noexcept : raw_(raw) {}
+    std::size_t colon() const noexcept { return valid() ? id().find(':') : 0; }
+
+    detail::shared_handle<acervo_entry, acervo_entry_retain, acervo_entry_free> raw_;
+};
+
+/// Entries of a snapshot, sorted by namespace and name. Immutable, move-only.
+///
+///     acervopp::result<acervopp::entry_list> list = snapshot.entries();
+///     if (!list) return report(list.error());
+///     for (const acervopp::entry &one : *list) use(one.id());
+///
+/// Ownership: keeps what it needs of the snapshot alive; the entries it gives
+/// out are references of their own. Threads: any.
+class entry_list {
+public:
+    /// Walks a list that outlives it.
+    class iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = entry;
+        using difference_type = std::ptrdiff_t;
+        using pointer = const entry *;
+        using reference = entry;
+
+        iterator() noexcept = default;
+        iterator(const acervo_entries *list, std::size_t index) noexcept
+            : list_(list), index_(index)
+        {
+        }
+
+        entry operator*() const noexcept { return entry::share(acervo_entries_at(list_, index_)); }
+        iterator &operator++() noexcept
+        {
+            ++index_;
+            return *this;
+        }
+        iterator operator++(int) noexcept
+        {
+            iterator before = *this;
+            ++index_;
+            return before;
+        }
+        friend bool operator==(const iterator &a, const iterator &b) noexcept
+        {
+            return a.index_ == b.index_;
+        }
+        friend bool operator!=(const iterator &a, const iterator &b) noexcept { return !(a == b); }
+
+    private:
+        const acervo_entries *list_ = nullptr;
+        std::size_t index_ = 0;
+    };
+
+    /// Takes over a list that C code owns.
+    static entry_list adopt(acervo_entries *owned) noexcept { return entry_list(owned); }
+
+    std::size_t size() const noexcept { return acervo_entries_len(raw_.get()); }
+    bool empty() const noexcept { return size() == 0; }
+
+    /// One of the entries, from 0 on; an invalid one past the end.
+    entry operator[](std::size_t index) const noexcept
+    {
+        return entry::share(acervo_entries_at(raw_.get(), index));
+    }
+
+    iterator begin() const noexcept { return {raw_.get(), 0}; }
+    iterator end() const noexcept { return {raw_.get(), size()}; }
+
+    /// The C list, borrowed from this object.
+    const acervo_entries *c_handle() const noexcept { return raw_.get(); }
+
+private:
+    explicit entry_list(acervo_entries *raw) noexcept : raw_(raw) {}
+    detail::unique_handle<acervo_entries, acervo_entries_free> raw_;
+};
+
+/// One operation: queued, planned, or of a delta.
+struct operation {
+    std::string kind;               ///< "entry.create", "entry.update" or "entry.delete"
+    std::string id;                 ///< "namespace:name"
+    value entry;                    ///< a map of id, kind, meta, data; of a queued delete id only
+    std::optional<value> original;  ///< the entry as it was, where that is known
+};
+
+/// What is known about a version.
+struct version_info {
+    std::uint64_t id = 0;
+    std::optional<std::uint64_t> parent;  ///< nothing for the root
+    std::optional<std::int64_t> time;     ///< seconds since the Unix epoch, UTC
+    std::optional<std::string> author;
+    std::optional<std::string> message;
+};
+
+namespace detail {
+
+/// What a map holds under a key, as a T; nothing if it has no such key.
+template <class T>
+result<std::optional<T>> field_of(const value &map, std::string_view key)
+{
+    result<value> held = map.at(key);
+    if (held.code() == ACERVO_NOT_FOUND)
+        return std::optional<T>();
+    if (!held)
+        return std::move(held).error();
+    return held->as<std::optional<T>>();
+}
+
+inline result<operation> read_operation(const value &map)
+{
+    result<std::optional<std::string>> kind = field_of<std::string>(map, "kind");
+    if (!kind)
+        return std::move(kind).error();
+    result<value> held = map.at("entry");
+    if (!held)
+        return std::move(held).error();
+    result<std::optional<std::string>> id = field_of<std::string>(*held, "id");
+    if (!id)
+        return std::move(id).error();
+    result<std::optional<value>> original = field_of<value>(map, "original");
+    if (!original)
+        return std::move(original).error();
+    return operation{kind->value_or(""), id->value_or(""), *std::move(held),
+                     *std::move(original)};
+}
+
+inline result<version_info> read_version(const value &map)
+{
+    result<std::optional<std::uint64_t>> id = field_of<std::uint64_t>(map, "id");
+    if (!id)
+        return std::move(id).error();
+    result<std::optional<std::uint64_t>> parent = field_of<std::uint64_t>(map, "parent");
+    if (!parent)
+        return std::move(parent).error();
+    result<std::optional<std::int64_t>> time = field_of<std::int64_t>(map, "time");
+    if (!time)
+        return std::move(time).error();
+    result<std::optional<std::string>> author = field_of<std::string>(map, "author");
+    if (!author)
+        return std::move(author).error();
+    result<std::optional<std::string>> message = field_of<std::string>(map, "message");
+    if (!message)
+        return std::move(message).error();
+    return version_info{id->value_or(0), *parent, *time, *std::move(author),
+                        *std::move(message)};
+}
+
+/// An array that a C call gave, element by element.
+template <class T>
+result<std::vector<T>> read_all(std::int32_t code, acervo_value *out, acervo_error *err,
+                                result<T> (*read)(const value &))
+{
+    if (code != ACERVO_OK)
+        return error(code, err);
+    std::vector<T> all;
+    for (const value &item : value::adopt(out).items()) {
+        result<T> one = read(item);
+        if (!one)
+            return std::move(one).error();
+        all.push_back(*std::move(one));
+    }
+    return all;
+}
+
+}  // namespace detail
+
+/// Creates, updates and deletes of entries, applied together, all or none.
+///
+///     acervopp::changes changes = now.new_changes();
+///     if (auto queued = changes.create(web); !queued) return report(queued.error());
+///     acervopp::result<std::uint64_t> version = changes.apply({{"author", "ana"}});
+///
+/// Ownership: move-only; keeps its snapshot and database alive. Threads: one at
+/// a time.
+class changes {
+public:
+    /// Queues a create. INVALID for an entry over `value_limit`, more than
+    /// 100000 operations and changes that were applied; what was queued stays.
+    result<void> create(const entry &added)
+    {
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_changes_create(raw_.get(), added.c_handle(), &err);
+        return detail::finish(code, err);
+    }
+
+    /// Queues an update: the entry with this id becomes `changed`, whole.
+    result<void> update(const entry &changed)
+    {
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_changes_update(raw_.get(), changed.c_handle(), &err);
+        return detail::finish(code, err);
+    }
+
+    /// Queues a delete.
+    result<void> remove(std::string_view id)
+    {
+        acervo_error *err = nullptr;
+        const std::int32_t code =
+            acervo_changes_delete(raw_.get(), detail::data_of(id), id.size(), &err);
+        return detail::finish(code, err);
+    }
+
+    /// Sets one option of the apply, nil unsets it: `base` ("strict": nobody
+    /// changed anything since the snapshot; "disjoint": nobody changed what is
+    /// touched), `author`, `message`, `dry_run`. INVALID names an option that
+    /// does not exist or a wrong value.
+    result<void> set(std::string_view option, const value &setting)
+    {
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_changes_set(raw_.get(), detail::data_of(option),
+                                                     option.size(), setting.c_handle(), &err);
+        return detail::finish(code, err);
+    }
+
+    /// What is queued, in call order; also after the apply.
+    result<std::vector<operation>> ops() const
+    {
+        acervo_value *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_changes_ops(raw_.get(), &out, &err);
+        return detail::read_all(code, out, err, detail::read_operation);
+    }
+
+    /// What an apply would do now, in its order. Fails as apply() does.
+    result<std::vector<operation>> plan() const
+    {
+        acervo_value *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_changes_plan(raw_.get(), &out, &err);
+        return detail::read_all(code, out, err, detail::read_operation);
+    }
+
+    /// Applies the changes to the registry as it is now and gives the version
+    /// that was made; after a dry run the current one. After success the
+    /// changes are spent, after a failure or a dry run they are as before.
+    /// INVALID without changes and for spent ones; ALREADY_EXISTS, NOT_FOUND or
+    /// INVALID for the first fault in call order; CONFLICT if `base` forbids
+    /// it, with `ids` in the error's details.
+    result<std::uint64_t> apply()
+    {
+        std::uint64_t out = 0;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_changes_apply(raw_.get(), &out, &err);
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return out;
+    }
+
+    /// Sets options, which stay set, and applies:
+    /// `changes.apply({{"base", "strict"}, {"author", "ana"}})`
+    result<std::uint64_t> apply(std::initializer_list<std::pair<std::string_view, value>> how)
+    {
+        for (const auto &[option, setting] : how) {
+            result<void> done = set(option, setting);
+            if (!done)
+                return std::move(done).error();
+        }
+        return apply();
+    }
+
+    /// The C changes, borrowed from this object.
+    acervo_changes *c_handle() const noexcept { return raw_.get(); }
+
+private:
+    friend class snapshot;
+    explicit changes(acervo_changes *raw) noexcept : raw_(raw) {}
+    detail::unique_handle<acervo_changes, acervo_changes_free> raw_;
+};
+
+/// Which part of what was found is wanted.
+struct page {
+    std::optional<std::uint64_t> limit;  ///< at most so many
+    std::uint64_t offset = 0;            ///< without the first so many
+};
+
+/// The entry registry at one version. Immutable; copying shares it. Stays
+/// usable after its database is closed. Threads: any.
+class snapshot {
+public:
+    /// Takes over a reference that C code owns.
+    static snapshot adopt(acervo_snapshot *owned) noexcept { return snapshot(owned); }
+    /// Shares a snapshot that C code keeps owning.
+    static snapshot share(const acervo_snapshot *borrowed) noexcept
+    {
+        return snapshot(acervo_snapshot_retain(borrowed));
+    }
+
+    /// Its version.
+    std::uint64_t version() const noexcept { return acervo_snapshot_version(raw_.get()); }
+
+    /// How many entries it has.
+    std::size_t size() const noexcept { return acervo_snapshot_len(raw_.get()); }
+
+    /// The entry with this id; nothing if there is none, which is no error.
+    result<std::optional<entry>> get(std::string_view id) const
+    {
+        acervo_entry *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code =
+            acervo_snapshot_get(raw_.get(), detail::data_of(id), id.size(), &out, &err);
+        if (code == ACERVO_NOT_FOUND) {
+            acervo_error_free(err);
+            return std::optional<entry>();
+        }
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return std::optional<entry>(entry::adopt(out));
+    }
+
+    /// Whether there is an entry with this id.
+    result<bool> contains(std::string_view id) const
+    {
+        result<std::optional<entry>> found = get(id);
+        if (!found)
+            return std::move(found).error();
+        return found->has_value();
+    }
+
+    /// The entries that match all conditions of a map from fields, with an
+    /// optional operator in front, to what they are compared with:
+    /// `snapshot.find(value::map({{".kind", "http.*"}, {"^meta.path", "/api"}}))`.
+    /// INVALID names a condition that is wrong.
+    result<entry_list> find(const value &filter) const { return find(filter, page()); }
+    result<entry_list> find(const value &filter, page part) const
+    {
+        std::vector<std::pair<value, value>> how;
+        how.emplace_back("offset", part.offset);
+        if (part.limit.has_value())
+            how.emplace_back("limit", *part.limit);
+        result<value> options = value::try_map(how.begin(), how.end());
+        if (!options)
+            return std::move(options).error();
+        acervo_entries *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_snapshot_find(raw_.get(), filter.c_handle(),
+                                                       options->c_handle(), &out, &err);
+        return take(code, out, err);
+    }
+
+    /// All entries.
+    result<entry_list> entries() const
+    {
+        acervo_entries *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_snapshot_entries(raw_.get(), &out, &err);
+        return take(code, out, err);
+    }
+
+    /// The entries of exactly this namespace.
+    result<entry_list> in_namespace(std::string_view ns) const
+    {
+        acervo_entries *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code =
+            acervo_snapshot_namespace(raw_.get(), detail::data_of(ns), ns.size(), &out, &err);
+        return take(code, out, err);
+    }
+
+    /// No changes yet, based on this snapshot. In a forked child there are none
+    /// to be had from an inherited snapshot: their calls give INVALID.
+    acervopp::changes new_changes() const
+    {
+        return acervopp::changes(acervo_changes_new(raw_.get()));
+    }
+
+    /// The C snapshot, borrowed from this object.
+    const acervo_snapshot *c_handle() const noexcept { return raw_.get(); }
+
+private:
+    explicit snapshot(acervo_snapshot *raw) noexcept : raw_(raw) {}
+
+    static result<entry_list> take(std::int32_t code, acervo_entries *out, acervo_error *err)
+    {
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return entry_list::adopt(out);
+    }
+
+    detail::shared_handle<acervo_snapshot, acervo_snapshot_retain, acervo_snapshot_free> raw_;
+};
+
+/// The versioned registry of typed entries. Reads look into memory and wait for
+/// nobody; changes go through a snapshot.
+///
+/// Every call: INTERNAL after close and for a damaged history, FORKED in a
+/// forked child. With a version: NOT_FOUND if there is none or it was pruned,
+/// UNAVAILABLE if the database keeps no history. What writes: UNAVAILABLE when
+/// the disk or another process is in the way, PERMISSION_DENIED on a read-only
+/// database.
+///
+/// Ownership: keeps its database alive; copies share it. Threads: any.
+class entry_registry {
+public:
+    /// The registry as it is now.
+    result<acervopp::snapshot> snapshot() const
+    {
+        acervo_snapshot *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_snapshot_current(raw_.get(), &out, &err);
+        return take(code, out, err);
+    }
+
+    /// The registry as it was at a version; 0 is the root, before any version.
+    result<acervopp::snapshot> snapshot_at(std::uint64_t version) const
+    {
+        acervo_snapshot *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_snapshot_at(raw_.get(), version, &out, &err);
+        return take(code, out, err);
+    }
+
+    /// The current version; 0 before the first.
+    result<std::uint64_t> current_version() const
+    {
+        std::uint64_t out = 0;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_current_version(raw_.get(), &out, &err);
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return out;
+    }
+
+    /// Makes a version the current one, whatever branch it is on. Makes no
+    /// version.
+    result<void> apply_version(std::uint64_t version)
+    {
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_apply_version(raw_.get(), version, &err);
+        return detail::finish(code, err);
+    }
+
+    /// All versions, ascending.
+    result<std::vector<version_info>> versions() const
+    {
+        acervo_value *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_versions(raw_.get(), &out, &err);
+        return detail::read_all(code, out, err, detail::read_version);
+    }
+
+    /// What is known about one version.
+    result<version_info> info(std::uint64_t version) const
+    {
+        acervo_value *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_version_info(raw_.get(), version, &out, &err);
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return detail::read_version(value::adopt(out));
+    }
+
+    /// The version that `version` was made from; nothing for the root.
+    result<std::optional<std::uint64_t>> previous(std::uint64_t version) const
+    {
+        return neighbour(acervo_version_previous, version);
+    }
+
+    /// The version that follows `version`: on the way to the current one, else
+    /// the newest that was made from it; nothing if none was.
+    result<std::optional<std::uint64_t>> next(std::uint64_t version) const
+    {
+        return neighbour(acervo_version_next, version);
+    }
+
+    /// Takes every version out of the history that does not descend from
+    /// `version`, except the root. INVALID if it is neither the current one nor
+    /// one that it comes from.
+    result<void> prune(std::uint64_t version)
+    {
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_prune(raw_.get(), version, &err);
+        return detail::finish(code, err);
+    }
+
+    /// The operations that turn one list of entries into another, in the order
+    /// of an apply. INVALID names an element that is invalid or whose id is in
+    /// the list twice, as `from[1]` for the first.
+    result<std::vector<operation>> build_delta(const std::vector<entry> &from,
+                                               const std::vector<entry> &to) const
+    {
+        const std::vector<const acervo_entry *> raw_from = handles_of(from);
+        const std::vector<const acervo_entry *> raw_to = handles_of(to);
+        acervo_value *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code =
+            acervo_build_delta(raw_.get(), raw_from.data(), raw_from.size(), raw_to.data(),
+                               raw_to.size(), &out, &err);
+        return detail::read_all(code, out, err, detail::read_operation);
+    }
+
+    /// Has dependencies be read from one more place in entries, as
+    /// "meta.server"; with `allow_wildcard` a segment may hold `*`. INVALID for
+    /// a path that is none.
+    result<void> register_pattern(std::string_view path, bool allow_wildcard = false)
+    {
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_register_pattern(
+            raw_.get(), detail::data_of(path), path.size(), allow_wildcard, &err);
+        return detail::finish(code, err);
+    }
+
+    /// The ids of the entries that depend on this one, with `transitive` also
+    /// through others, sorted. NOT_FOUND if there is no such entry.
+    result<std::vector<std::string>> dependents(std::string_view id,
+                                                bool transitive = false) const
+    {
+        return related(acervo_dependents, id, transitive);
+    }
+
+    /// The ids of the entries that this one depends on.
+    result<std::vector<std::string>> dependencies(std::string_view id,
+                                                  bool transitive = false) const
+    {
+        return related(acervo_dependencies, id, transitive);
+    }
+
+private:
+    friend class database;
+    explicit entry_registry(acervo *raw) noexcept : raw_(raw) {}
+
+    static result<acervopp::snapshot> take(std::int32_t code, acervo_snapshot *out,
+                                           acervo_error *err)
+    {
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return acervopp::snapshot::adopt(out);
+    }
+
+    static std::vector<const acervo_entry *> handles_of(const std::vector<entry> &entries)
+    {
+        std::vector<const acervo_entry *> handles;
+        handles.reserve(entries.size());
+        for (const entry &one : entries)
+            handles.push_back(one.c_handle());
+        return handles;
+    }
+
+    template <class Find>
+    result<std::optional<std::uint64_t>> neighbour(Find find, std::uint64_t version) const
+    {
+        std::uint64_t out = 0;
+        bool found = false;
+        acervo_error *err = nullptr;
+        const std::int32_t code = find(raw_.get(), version, &out, &found, &err);
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return found ? std::optional<std::uint64_t>(out) : std::nullopt;
+    }
+
+    template <class Find>
+    result<std::vector<std::string>> related(Find find, std::string_view id,
+                                             bool transitive) const
+    {
+        acervo_value *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code =
+            find(raw_.get(), detail::data_of(id), id.size(), transitive, &out, &err);
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return value::adopt(out).as<std::vector<std::string>>();
+    }
+
+    detail::shared_handle<acervo, acervo_retain, acervo_free> raw_;
+};
+
 // -------------------------------------------------------------- database
 
 /// How a database is opened; the names and values are those of
@@ -1346,6 +2022,9 @@ public:
         const std::int32_t code = acervo_kv_store(raw_, nullptr, 0, &out, &err);
         return take(code, out, err);
     }
+
+    /// The entry registry: typed entries with their history.
+    entry_registry entries() const noexcept { return entry_registry(acervo_retain(raw_)); }
 
     /// Returns when everything put before is on disk.
     result<void> flush()

@@ -91,6 +91,7 @@ impl ApplyOptions {
             (b"message", Token::Nil) => self.message = None,
             (b"message", Token::String(message)) => self.message = Some(message.into()),
             (b"author" | b"message", _) => return refuse(format!("it is a string, not a {got}")),
+            (b"dry_run", Token::Nil) => self.dry_run = false,
             (b"dry_run", Token::Bool(dry_run)) => self.dry_run = dry_run,
             (b"dry_run", _) => return refuse(format!("it is a bool, not a {got}")),
             _ => return refuse("it is unknown".to_owned()),

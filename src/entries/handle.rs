@@ -214,9 +214,10 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`EntryError::List`]: an id twice in one list.
+    /// [`EntryError::List`]: an id twice in one list; a closed or inherited
+    /// handle.
     pub fn build_delta(&self, from: &[Entry], to: &[Entry]) -> Result<Vec<Op>, EntryError> {
-        self.check_not_forked()?;
+        self.guard.check()?;
         dependencies::delta(from, to, &self.engine.patterns.load())
     }
 

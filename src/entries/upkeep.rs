@@ -55,7 +55,8 @@ impl Engine {
             let is_more = engine.history.derive().unwrap_or(false);
             engine.prune_old();
             engine.upkeep.is_posted.store(false, Ordering::Release);
-            if is_more {
+            // Whoever made versions meanwhile found the task at work.
+            if is_more || engine.upkeep.behind.load(Ordering::Relaxed) >= BEHIND {
                 engine.post_upkeep();
             }
         }));

@@ -1,16 +1,12 @@
 /* Files and disks that are in the way: the error of the spec, the process
  * alive, the data intact. */
 #include "check.h"
+#include "small_disk.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { NOBODY = 65534 };
@@ -199,25 +195,6 @@ static void count_message(void *userdata, int32_t level, const char *message, si
     __atomic_add_fetch(&log_messages, 1, __ATOMIC_SEQ_CST);
 }
 
-/* A file that leaves about 256 KiB of the disk. */
-static void fill_disk(const char *path)
-{
-    static char block[65536];
-    int fd = open(path, O_CREAT | O_WRONLY, 0600);
-    off_t size = 0;
-    CHECK(fd >= 0);
-    memset(block, 'f', sizeof block);
-    for (;;) {
-        ssize_t written = write(fd, block, sizeof block);
-        if (written <= 0)
-            break;
-        size += written;
-    }
-    CHECK(size > 1024 * 1024);
-    CHECK(ftruncate(fd, size - 256 * 1024) == 0);
-    close(fd);
-}
-
 static void check_puts_are_there(acervo_kv *kv, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -255,7 +232,7 @@ static void store_on_a_full_disk(void)
     int count;
     memset(bytes, 'x', sizeof bytes);
     value = acervo_value_string(bytes, sizeof bytes);
-    fill_disk(filler);
+    fill_disk(filler, 256 * 1024);
     count = put_until_full(kv, value);
     CHECK(count > 0);
     CHECK_FAILS(acervo_kv_put(kv, "more", ACERVO_NTS, value, ERR), ACERVO_UNAVAILABLE, "");
@@ -286,7 +263,7 @@ static void registry_on_a_full_disk(void)
     CHECK_OK(acervo_set_log(db, count_message, NULL, NULL, ERR));
     memset(bytes, 'x', sizeof bytes);
     value = acervo_value_string(bytes, sizeof bytes);
-    fill_disk(filler);
+    fill_disk(filler, 256 * 1024);
     /* Memory takes them all; the disk cannot. */
     for (int i = 0; i < 1000; i++) {
         char key[16];
@@ -314,38 +291,6 @@ static void registry_on_a_full_disk(void)
     acervo_kv_free(kv);
     close_database(db);
     acervo_value_free(value);
-}
-
-/* Mounts a small disk that only this process sees and that goes with it. */
-static bool mount_small_disk(void)
-{
-    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-           mount("none", scratch_path("small"), "tmpfs", 0, "size=8m") == 0;
-}
-
-/* Runs the function in a child with the small disk at "small". */
-static void on_small_disk(void (*body)(void))
-{
-    enum { NO_DISK = 77 };
-    pid_t child;
-    int status = 0;
-    CHECK(mkdir(scratch_path("small"), 0755) == 0 || errno == EEXIST);
-    fflush(NULL);
-    child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        if (!mount_small_disk())
-            _exit(NO_DISK);
-        body();
-        fflush(NULL);
-        _exit(0);
-    }
-    CHECK(waitpid(child, &status, 0) == child);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_DISK)
-        SKIP(getuid() != 0 ? "needs root to mount a small tmpfs"
-                           : "this machine allows no mount");
-    CHECK(WIFEXITED(status));
-    CHECK_INT(WEXITSTATUS(status), 0);
 }
 
 static void a_full_disk_is_unavailable_and_loses_nothing_acknowledged(void)

@@ -59,7 +59,7 @@ fn the_header_declares_exactly_what_is_exported() {
 #[test]
 fn every_lua_module_has_its_entry() {
     let exported = names(&["-D", "--defined-only"]);
-    for module in ["", "_registry", "_store", "_errors", "_agent"] {
+    for module in ["", "_registry", "_store", "_errors", "_agent", "_entries"] {
         let name = format!("luaopen_acervo{module}");
         assert!(exported.contains(&name), "{name}");
     }

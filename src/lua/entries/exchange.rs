@@ -7,6 +7,7 @@ use crate::entries::{Entry, IdRef};
 use crate::error::{Code, Error};
 use crate::lua::buffer::out_of_memory;
 use crate::lua::encode::{self, Limits};
+use crate::lua::state::TYPE_NUMBER;
 use crate::value::{MAX_DEPTH, Token, Value, View, put_array_header, put_nil, put_string};
 
 /// No filter and no options come near.
@@ -148,10 +149,10 @@ impl Ask {
         lua.push_nil();
         while lua.next(index) {
             if !lua.is_string(top + 1) {
-                let got = lua.type_name(top + 1);
-                return Err(Error::invalid(format!(
-                    "{what}: its fields are named by strings, got a {got}"
-                )));
+                return Err(Error::invalid(match lua.type_of(top + 1) {
+                    TYPE_NUMBER => format!("{what}: unknown field [{}]", lua.number(top + 1)),
+                    _ => format!("{what}: a field is named by a {}", lua.type_name(top + 1)),
+                }));
             }
             let name = lua.bytes(top + 1);
             if !fields.iter().any(|field| field.as_bytes() == name) {

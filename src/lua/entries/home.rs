@@ -1,7 +1,7 @@
 //! Which registry a function or an object belongs to.
 
 use crate::entries::Registry;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::lua::context::Context;
 use crate::lua::guard::guard;
 use crate::lua::handle::BigInt;
@@ -48,7 +48,7 @@ fn resolve(source: &Source, context: &Context) -> Result<Home, Error> {
     let default;
     let handle = match source {
         Source::Default => {
-            default = context.default_handle()?;
+            default = context.default_handle().map_err(not_available)?;
             &default
         }
         Source::Handle(handle) => handle,
@@ -59,6 +59,12 @@ fn resolve(source: &Source, context: &Context) -> Result<Home, Error> {
         big_int: handle.big_int,
         value_limit: handle.database.value_limit(),
     })
+}
+
+/// To a script that did not open the database itself, one that cannot be
+/// opened is a registry that is not there.
+fn not_available(error: Error) -> Error {
+    Error::new(Code::Internal, format!("the registry is not available: {}", error.message))
 }
 
 /// An object that scripts got from a registry.
