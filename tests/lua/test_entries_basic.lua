@@ -173,7 +173,7 @@ local WRONG = {
     ["a meta that is an array"] = { { id = "a:b", kind = "k", meta = { "m" } }, "meta" },
     ["a key of meta that is no text"] = { { id = "a:b", kind = "k", meta = { a = 1, [true] = 2 } }, "meta" },
     ["an unknown field"] = { { id = "a:b", kind = "k", dta = 1 }, "dta" },
-    ["a field that is a number"] = { { "a:b", id = "a:b", kind = "k" }, "number" },
+    ["a field that is a number"] = { { "a:b", id = "a:b", kind = "k" }, "[1]" },
 }
 
 for name, case in e.sorted(WRONG) do
