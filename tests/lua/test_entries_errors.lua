@@ -82,6 +82,7 @@ t.test("registry not available: INTERNAL, from what asks a closed database", fun
         previous = { version:previous() },
         next = { version:next() },
         ["dry run"] = { changes:apply({ dry_run = true }) },
+        build_delta = { entries.build_delta({}, {}) },
         dependents = { entries.dependents("a:x") },
         dependencies = { entries.dependencies("a:x") },
         prune = { entries.prune(1) },
