@@ -80,7 +80,8 @@ fn many_entries_are_loaded_changed_and_searched_within_two_kilobytes_each() {
     assert_ne!(before.get(changed), snapshots[0].get(changed));
     assert_eq!(before.len(), count);
 
-    let limit = 2 * 1000 * count as u64 + (128 << 20);
+    // Few have to share what the process takes anyhow.
+    let limit = (2000 * count as u64).max(256 << 20);
     let peak = peak();
     assert!(peak < limit, "{count} entries took {peak} bytes, the limit is {limit}");
 }
