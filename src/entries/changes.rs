@@ -90,10 +90,10 @@ impl ApplyOptions {
             (b"author", Token::String(author)) => self.author = Some(author.into()),
             (b"message", Token::Nil) => self.message = None,
             (b"message", Token::String(message)) => self.message = Some(message.into()),
-            (b"author" | b"message", _) => return refuse(format!("it is a string, not a {got}")),
+            (b"author" | b"message", _) => return refuse(format!("a string is needed, got {got}")),
             (b"dry_run", Token::Nil) => self.dry_run = false,
             (b"dry_run", Token::Bool(dry_run)) => self.dry_run = dry_run,
-            (b"dry_run", _) => return refuse(format!("it is a bool, not a {got}")),
+            (b"dry_run", _) => return refuse(format!("a bool is needed, got {got}")),
             _ => return refuse("it is unknown".to_owned()),
         }
         Ok(())
@@ -110,7 +110,7 @@ impl ApplyOptions {
             Token::Nil => 0,
             Token::Map(len) => len,
             other => {
-                let what = format!("they are a map, not a {}", other.type_of().name());
+                let what = format!("a map is needed, got {}", other.type_of().name());
                 return Err(EntryError::Option { name: "of apply".to_owned(), what });
             }
         };
@@ -118,7 +118,7 @@ impl ApplyOptions {
             let name = match view.token() {
                 Token::String(name) => name,
                 other => {
-                    let what = format!("names are strings, not a {}", other.type_of().name());
+                    let what = format!("their names are strings, got {}", other.type_of().name());
                     return Err(EntryError::Option { name: "of apply".to_owned(), what });
                 }
             };

@@ -179,10 +179,12 @@ impl Registry {
         base: &Snapshot,
         options: &ApplyOptions,
     ) -> Result<Applied, EntryError> {
-        self.guard.check_write()?;
+        self.guard.check()?;
+        // First: it is the caller's fault whoever the caller is.
         if changes.is_empty() {
             return Err(EntryError::NoChanges);
         }
+        self.guard.check_write()?;
         self.engine.apply(changes, base.view(), options)
     }
 

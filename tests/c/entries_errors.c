@@ -139,6 +139,7 @@ static void a_registry_that_is_closed_is_internal(void)
     CHECK_FAILS(acervo_version_previous(db, 1, &version, &found, ERR), ACERVO_INTERNAL, "closed");
     CHECK_FAILS(acervo_version_next(db, 1, &version, &found, ERR), ACERVO_INTERNAL, "closed");
     CHECK_FAILS(acervo_prune(db, 1, ERR), ACERVO_INTERNAL, "closed");
+    CHECK_FAILS(acervo_build_delta(db, NULL, 0, NULL, 0, &value, ERR), ACERVO_INTERNAL, "closed");
     CHECK_FAILS(acervo_register_pattern(db, "meta.x", 6, false, ERR), ACERVO_INTERNAL, "closed");
     CHECK_FAILS(acervo_dependents(db, "a:one", 5, false, &value, ERR), ACERVO_INTERNAL, "closed");
     CHECK_FAILS(acervo_dependencies(db, "a:one", 5, false, &value, ERR), ACERVO_INTERNAL,

@@ -70,8 +70,6 @@ bool says(const acervopp::error &why, std::string_view part)
     return why.message().find(part) != std::string_view::npos;
 }
 
-// --------------------------------------------------------------- entries
-
 void an_entry_has_the_parts_it_was_made_of()
 {
     const entry made = must(entry::make("app.lib:assert:x", "function.lua",
@@ -139,8 +137,6 @@ void entries_are_shared_with_c_and_back()
     CHECK(moved.id() == "a:b");
     CHECK(moved.data() == value(1));
 }
-
-// ------------------------------------------------- snapshots and searching
 
 void a_snapshot_has_what_there_was()
 {
@@ -226,8 +222,6 @@ void conditions_find_entries_page_by_page()
     CHECK(refused.code() == ACERVO_INVALID);
     CHECK(says(refused.error(), ".colour"));
 }
-
-// --------------------------------------------------------------- changes
 
 void changes_are_made_together()
 {
@@ -320,8 +314,6 @@ void the_first_fault_is_told_by_its_code()
     CHECK(missing.apply().code() == ACERVO_NOT_FOUND);
 }
 
-// -------------------------------------------------------------- versions
-
 void versions_know_where_they_come_from()
 {
     entry_registry registry = new_registry();
@@ -380,8 +372,6 @@ void entries_are_there_again_after_a_restart()
     CHECK(must(must(db.entries().snapshot()).get("a:x"))->data() == value::array({1, "two"}));
 }
 
-// --------------------------------------------------- deltas, dependencies
-
 void a_delta_leads_from_one_list_to_another()
 {
     const entry_registry registry = new_registry();
@@ -420,8 +410,6 @@ void dependencies_are_read_from_patterns()
     CHECK(registry.register_pattern("").code() == ACERVO_INVALID);
     CHECK(registry.dependents("app:none").code() == ACERVO_NOT_FOUND);
 }
-
-// --------------------------------------------------------------- handles
 
 void children_keep_their_parents_alive()
 {

@@ -210,7 +210,11 @@ fn what_it_replaces_is_taken_in_and_what_was_derived_is_made_again() {
     };
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while noted("net_version") < 190 {
-        assert!(std::time::Instant::now() < deadline, "the net is written at {} only", noted("net_version"));
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the net is written at {} only",
+            noted("net_version")
+        );
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let skips = || -> i64 {
