@@ -64,10 +64,11 @@ impl Registry {
         Ok(self.guard.check()?)
     }
 
-    /// Whether both are handles of one open registry.
+    /// A number that handles of one open registry have in common, and no
+    /// others.
     #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.engine, &other.engine)
+    pub fn address(&self) -> usize {
+        Arc::as_ptr(&self.engine).addr()
     }
 
     /// Whether this process is a child of the one that made the handle.

@@ -27,7 +27,7 @@ fn entry(n: usize, changed: bool) -> Entry {
         r#"{{"type": "t{}", "group": "g{}", "path": "/api/{n}/x", "public": {}, "level": {}, "owner": "o{}"}}"#,
         n % 10,
         n % 100,
-        n % 2 == 0,
+        n.is_multiple_of(2),
         n % 7,
         n % 997
     );

@@ -138,12 +138,13 @@ impl Ask {
         is_module
     }
 
-    /// The id of a version of at least `least` at an argument: a version
-    /// object, or an integer.
-    pub(super) fn version(&self, index: c_int, least: u64) -> Result<u64, Error> {
+    /// The version of at least `least` at an argument: a version object, or an
+    /// integer.
+    pub(super) fn version(&self, index: c_int, least: u64) -> Result<Wanted, Error> {
         let lua = self.lua;
         if let Some(version) = userdata::get::<VersionObject>(lua, self.context, index) {
-            return at_least(version.id(), least);
+            let of = Some(version.home().registry.address());
+            return at_least(version.id(), least).map(|id| Wanted { id, of });
         }
         let number = match lua.type_of(index) {
             TYPE_NUMBER => match lua.integer(index) {
@@ -155,7 +156,7 @@ impl Ask {
         };
         let id = number.and_then(|number| u64::try_from(number).ok());
         match id {
-            Some(id) => at_least(id, least),
+            Some(id) => at_least(id, least).map(|id| Wanted { id, of: None }),
             None => Err(at_least_error(least)),
         }
     }
@@ -196,6 +197,24 @@ impl Ask {
             lua.raw_set_index(-2, index);
         }
         Ok(1)
+    }
+}
+
+/// A version that a script asks for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    id: u64,
+    /// The registry of the version object, if it was one.
+    of: Option<usize>,
+}
+
+impl Wanted {
+    /// Its id in the registry of `home`.
+    pub(super) fn id_in(self, home: &Home) -> Result<u64, Error> {
+        if self.of.is_some_and(|of| of != home.registry.address()) {
+            return Err(Error::invalid("version is one of another database"));
+        }
+        Ok(self.id)
     }
 }
 

@@ -56,10 +56,11 @@ pub(super) fn snapshot(lua: Lua) -> c_int {
 /// `snapshot_at(version)`: not of the root.
 pub(super) fn snapshot_at(lua: Lua) -> c_int {
     Ask::run(lua, 1, |ask| {
-        let id = ask.version(1, 1)?;
+        let version = ask.version(1, 1)?;
         let object = ask.make();
         ask.with_home(|home, _| {
-            *object = Some(SnapshotObject::new(home, home.registry.snapshot_at(id)?));
+            *object =
+                Some(SnapshotObject::new(home, home.registry.snapshot_at(version.id_in(home)?)?));
             Ok(())
         })?;
         Ok(1)
@@ -104,8 +105,8 @@ pub(super) fn history(lua: Lua) -> c_int {
 pub(super) fn apply_version(lua: Lua) -> c_int {
     Ask::run(lua, 1, |ask| {
         ask.writing()?;
-        let id = ask.version(1, 0)?;
-        ask.with_home(|home, _| Ok(home.registry.apply_version(id)?))?;
+        let version = ask.version(1, 0)?;
+        ask.with_home(|home, _| Ok(home.registry.apply_version(version.id_in(home)?)?))?;
         lua.push_bool(true);
         Ok(1)
     })
@@ -115,8 +116,8 @@ pub(super) fn apply_version(lua: Lua) -> c_int {
 pub(super) fn prune(lua: Lua) -> c_int {
     Ask::run(lua, 1, |ask| {
         ask.writing()?;
-        let id = ask.version(1, 0)?;
-        ask.with_home(|home, _| Ok(home.registry.prune(id)?))?;
+        let version = ask.version(1, 0)?;
+        ask.with_home(|home, _| Ok(home.registry.prune(version.id_in(home)?)?))?;
         lua.push_bool(true);
         Ok(1)
     })

@@ -71,9 +71,10 @@ pub(super) fn write_versions(home: &Home, out: &mut Vec<u8>) -> Result<(), Error
 /// `history:get_version(id)`.
 fn get_version(lua: Lua) -> c_int {
     Ask::method::<HistoryObject>(lua, 2, |ask| {
-        let id = ask.version(2, 0)?;
+        let version = ask.version(2, 0)?;
         let object = ask.make();
         ask.with(|this: &mut HistoryObject, _| {
+            let id = version.id_in(&this.home)?;
             this.home.registry.version(id)?;
             *object = Some(VersionObject::new(this.home.clone(), id));
             Ok(())
@@ -85,9 +86,10 @@ fn get_version(lua: Lua) -> c_int {
 /// `history:snapshot_at(version)`: of the root too.
 fn snapshot_at(lua: Lua) -> c_int {
     Ask::method::<HistoryObject>(lua, 2, |ask| {
-        let id = ask.version(2, 0)?;
+        let version = ask.version(2, 0)?;
         let object = ask.make();
         ask.with(|this: &mut HistoryObject, _| {
+            let id = version.id_in(&this.home)?;
             let snapshot = this.home.registry.snapshot_at(id)?;
             *object = Some(SnapshotObject::new(&this.home, snapshot));
             Ok(())

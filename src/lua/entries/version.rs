@@ -170,7 +170,7 @@ fn sides(lua: Lua) -> Option<(&'static VersionObject, &'static VersionObject)> {
 /// `==`: the same version of the same registry.
 fn equals(lua: Lua) -> c_int {
     let is_equal = sides(lua).is_some_and(|(left, right)| {
-        left.id == right.id && left.home.registry.is_same(&right.home.registry)
+        left.id == right.id && left.home.registry.address() == right.home.registry.address()
     });
     lua.push_bool(is_equal);
     1
