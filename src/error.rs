@@ -5,8 +5,9 @@
 //! decided once.
 
 use std::any::Any;
-use std::ffi::CStr;
 use std::fmt;
+
+pub use crate::code::Code;
 
 use crate::database::OpenError;
 use crate::entries::{EntryError, Id};
@@ -14,89 +15,6 @@ use crate::guard::Unusable;
 use crate::kv::KvError;
 use crate::storage::StorageError;
 use crate::value::{Value, ValueError, put_array_header, put_map_header, put_string};
-
-/// What a failure is. The numbers are the C ABI's and are never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(i32)]
-pub enum Code {
-    /// The input is wrong: a bad key, type, size, option or state of call.
-    Invalid = -1,
-    /// What was asked for does not exist.
-    NotFound = -2,
-    /// What should be created exists.
-    AlreadyExists = -3,
-    /// The system, the policy or a read-only handle forbids it.
-    PermissionDenied = -4,
-    /// It cannot be done now: disk full, I/O error, locked, over a limit.
-    Unavailable = -5,
-    /// A fault inside, a damaged file, or use of something closed.
-    Internal = -6,
-    /// Given up on request.
-    Canceled = -7,
-    /// Somebody else was faster; try again on the new state.
-    Conflict = -8,
-    /// No answer in time.
-    Timeout = -9,
-    /// Too many calls.
-    RateLimited = -10,
-    /// No kind was given.
-    Unknown = -11,
-    /// A panic was caught at the boundary; kind INTERNAL.
-    Panic = -12,
-    /// The handle was made before a fork, by the parent; kind INTERNAL.
-    Forked = -13,
-    /// The caller's buffer is too small; kind INVALID.
-    TooSmall = -14,
-}
-
-impl Code {
-    /// Every code, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
-        Self::Invalid,
-        Self::NotFound,
-        Self::AlreadyExists,
-        Self::PermissionDenied,
-        Self::Unavailable,
-        Self::Internal,
-        Self::Canceled,
-        Self::Conflict,
-        Self::Timeout,
-        Self::RateLimited,
-        Self::Unknown,
-        Self::Panic,
-        Self::Forked,
-        Self::TooSmall,
-    ];
-
-    /// The kind as Lua's constants spell it: `"NotFound"`; `""` if unknown.
-    #[must_use]
-    pub fn kind_name(self) -> &'static str {
-        self.kind_text().to_str().unwrap_or_default()
-    }
-
-    /// As [`Code::kind_name`], with a NUL behind it.
-    pub(crate) fn kind_text(self) -> &'static CStr {
-        match self {
-            Self::Invalid | Self::TooSmall => c"Invalid",
-            Self::NotFound => c"NotFound",
-            Self::AlreadyExists => c"AlreadyExists",
-            Self::PermissionDenied => c"PermissionDenied",
-            Self::Unavailable => c"Unavailable",
-            Self::Internal | Self::Panic | Self::Forked => c"Internal",
-            Self::Canceled => c"Canceled",
-            Self::Conflict => c"Conflict",
-            Self::Timeout => c"Timeout",
-            Self::RateLimited => c"RateLimited",
-            Self::Unknown => c"",
-        }
-    }
-
-    /// Whether the same call may succeed later.
-    #[must_use]
-    pub fn retryable(self) -> bool {
-        matches!(self, Self::Timeout | Self::Unavailable | Self::Conflict | Self::RateLimited)
-    }
-}
 
 /// A failure as the host sees it.
 #[derive(Clone, Debug)]
@@ -199,7 +117,20 @@ impl From<EntryError> for Error {
             | EntryError::NotAnAncestor { .. }
             | EntryError::Filter { .. }
             | EntryError::Pattern { .. }
-            | EntryError::List { .. } => Code::Invalid,
+            | EntryError::List { .. }
+            | EntryError::InsideHandler
+            | EntryError::TooLate
+            | EntryError::KindPattern { .. }
+            | EntryError::TooLateToLoad => Code::Invalid,
+            EntryError::Refused { code, .. } => *code,
+            EntryError::Unresolved { .. } | EntryError::NoHandler { .. } => Code::NotFound,
+            EntryError::NoEvent => Code::Timeout,
+            EntryError::TurnTaken | EntryError::NoDescriptor { .. } => Code::Unavailable,
+            EntryError::Undone { why, undo } => {
+                let cause = Self::from(EntryError::clone(why));
+                let details = Some(details_of_undo(cause.details.as_ref(), undo));
+                return Self { details, message: error.to_string(), ..cause };
+            }
             EntryError::NoEntry { .. }
             | EntryError::NoVersion { .. }
             | EntryError::Pruned { .. } => Code::NotFound,
@@ -209,11 +140,34 @@ impl From<EntryError> for Error {
             EntryError::Damaged { .. } => Code::Internal,
         };
         let details = match &error {
-            EntryError::Conflict { ids, .. } => Some(details_of_ids(ids)),
+            EntryError::Conflict { ids, .. } | EntryError::Unresolved { ids } => {
+                Some(details_of_ids(ids))
+            }
             _ => None,
         };
         Self { details, ..Self::new(code, error.to_string()) }
     }
+}
+
+/// `{undo = {{id =, message =}, ...}}`, with what else is known.
+fn details_of_undo(more: Option<&Value>, undo: &[(String, String)]) -> Value {
+    let pairs = more.map_or(0, Value::len);
+    let mut out = Vec::new();
+    put_map_header(&mut out, pairs as u32 + 1);
+    for (key, value) in (0..pairs).filter_map(|place| more?.pair(place)) {
+        out.extend_from_slice(key);
+        out.extend_from_slice(value);
+    }
+    put_string(&mut out, b"undo");
+    put_array_header(&mut out, undo.len() as u32);
+    for (id, message) in undo {
+        put_map_header(&mut out, 2);
+        put_string(&mut out, b"id");
+        put_string(&mut out, id.as_bytes());
+        put_string(&mut out, b"message");
+        put_string(&mut out, message.as_bytes());
+    }
+    Value::from_canonical(&out)
 }
 
 /// `{ids = {...}}`.

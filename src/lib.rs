@@ -43,6 +43,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod code;
 pub mod database;
 pub mod entries;
 pub mod error;

@@ -23,6 +23,9 @@ pub struct Options {
     pub(super) file_mode: Option<u32>,
     pub(super) history: Option<HistoryKind>,
     pub(super) history_keep: Option<u64>,
+    pub(super) handler_timeout_ms: Option<u64>,
+    pub(super) require_handler: Option<bool>,
+    pub(super) internal_kinds: Option<Vec<Box<[u8]>>>,
 }
 
 /// SQLite stores no row above 10^9 bytes.
@@ -50,6 +53,11 @@ impl Options {
             }
             "history" => self.history = Some(option.history()?),
             "history_keep" => self.history_keep = Some(option.int(1, i64::MAX)? as u64),
+            "handler_timeout_ms" => {
+                self.handler_timeout_ms = Some(option.int(1, i64::from(i32::MAX))? as u64);
+            }
+            "require_handler" => self.require_handler = Some(option.bool()?),
+            "internal_kinds" => self.internal_kinds = Some(option.texts()?),
             "file_mode" => self.file_mode = Some(option.int(0o400, 0o777)? as u32),
             _ => return Err(option.wrong("it is unknown").into()),
         }
@@ -71,7 +79,21 @@ impl Options {
             history: self.history(),
             history_keep: self.history_keep,
             value_limit: self.settings().value_limit,
+            handler_timeout: Duration::from_millis(self.handler_timeout_ms()),
+            require_handler: self.require_handler.unwrap_or_default(),
+            internal_kinds: self.internal_kinds(),
         }
+    }
+
+    fn handler_timeout_ms(&self) -> u64 {
+        self.handler_timeout_ms.unwrap_or(30_000)
+    }
+
+    fn internal_kinds(&self) -> Vec<Box<[u8]>> {
+        const DEFAULT: [&str; 4] =
+            ["registry.entry", "ns.requirement", "ns.dependency", "ns.definition"];
+        let default = || DEFAULT.iter().map(|kind| kind.as_bytes().into()).collect();
+        self.internal_kinds.clone().unwrap_or_else(default)
     }
 
     /// As asked for; on a database in memory, where there is no file to keep a
@@ -114,6 +136,12 @@ impl Options {
             (differs(self.file_mode, first.file_mode()), "file_mode"),
             (differs(self.history, first.history()), "history"),
             (differs(self.history_keep.map(Some), first.history_keep), "history_keep"),
+            (differs(self.handler_timeout_ms, first.handler_timeout_ms()), "handler_timeout_ms"),
+            (
+                differs(self.require_handler, first.require_handler.unwrap_or_default()),
+                "require_handler",
+            ),
+            (differs(self.internal_kinds.clone(), first.internal_kinds()), "internal_kinds"),
         ]
         .into_iter()
         .find_map(|(differs, name)| differs.then_some(name))
@@ -141,6 +169,24 @@ impl Named<'_> {
             Token::Bool(value) => Ok(value),
             other => Err(self.wrong(format!("it is a bool, not a {}", other.type_of().name()))),
         }
+    }
+
+    fn texts(&self) -> Result<Vec<Box<[u8]>>, OpenError> {
+        let mut view = self.value;
+        let refuse = |got: Token<'_>| {
+            self.wrong(format!("it is a list of strings, got {}", got.type_of().name()))
+        };
+        let len = match view.token() {
+            Token::Array(len) => len,
+            // An empty Lua table.
+            Token::Map(0) => 0,
+            other => return Err(refuse(other)),
+        };
+        let text = |token| match token {
+            Token::String(text) => Ok(text.into()),
+            other => Err(refuse(other)),
+        };
+        (0..len).map(|_| text(View::new(view.skip()).token())).collect()
     }
 
     fn int(&self, least: i64, most: i64) -> Result<i64, OpenError> {

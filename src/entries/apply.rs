@@ -1,6 +1,7 @@
 //! Changing the registry: from changes to a version.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::EntryError;
 use super::changes::{ApplyOptions, Base, CHANGES_LIMIT, Change};
@@ -12,6 +13,7 @@ use super::history::Changeset;
 use super::id::Id;
 use super::op::Op;
 use super::state::State;
+use super::transaction::{Caller, Transaction};
 use super::version::Version;
 use super::view::View;
 use crate::platform::clock;
@@ -23,15 +25,13 @@ impl Engine {
         changes: &[Change],
         base: &View,
         options: &ApplyOptions,
+        caller: &dyn Caller,
     ) -> Result<Applied, EntryError> {
-        let turn = self.begin()?;
+        let turn = self.begin(caller)?;
         let current = self.published();
         check_base(options.base, changes, base, &current)?;
         let folded = fold(changes, &current.state)?;
         let (ops, next) = self.plan(folded, &current.state)?;
-        if options.dry_run {
-            return Ok(Applied { version: current.version, ops });
-        }
         let version = Version {
             id: turn.stored.next()?,
             parent: Some(current.version),
@@ -39,12 +39,26 @@ impl Engine {
             author: options.author.clone(),
             message: options.message.clone(),
         };
+        let transaction = Transaction::begin(self, caller, version.id, options.dry_run)?;
+        let mut transaction = transaction.run(&ops)?;
+        if options.dry_run {
+            // What could not be undone was only tried.
+            transaction.undo();
+            return Ok(Applied { version: current.version, ops });
+        }
+        transaction = transaction.ask_commit()?;
+        let events = transaction.take_events();
         let view = Arc::new(View::new(version.id, next));
-        self.commit(
+        let written = self.commit(
             || self.history.record(turn.stored, &version, &ops),
             view,
+            &events,
             || self.note_version(version.id, current.version),
-        )?;
+        );
+        if let Err(error) = written {
+            return Err(transaction.fail_after(events, error));
+        }
+        self.is_settled.store(true, Ordering::Release);
         drop(turn);
         self.keep_up();
         Ok(Applied { version: version.id, ops })

@@ -6,6 +6,7 @@ use super::handle::Applied;
 use super::id::{Id, IdRef};
 use super::op::OpKind;
 use super::snapshot::Snapshot;
+use super::transaction::{Caller, Plain};
 use crate::value::{Token, View, begin_map, end_map, put_array_header, put_map_header, put_string};
 
 /// Most operations in one changeset.
@@ -205,20 +206,26 @@ impl Changes {
     /// As [`Changes::apply_with`].
     pub fn apply(&mut self) -> Result<Applied, EntryError> {
         let options = self.options.clone();
-        self.apply_with(&options)
+        self.apply_with(&options, &Plain::default())
     }
 
     /// Applies them to the current state, all or none. After success they are
-    /// spent; after a failure or a dry run they are as before.
+    /// spent; after a failure or a dry run they are as before. `caller` may have
+    /// to answer questions meanwhile.
     ///
     /// # Errors
     ///
     /// The first fault in call order; [`EntryError::Conflict`]; the file.
-    pub fn apply_with(&mut self, options: &ApplyOptions) -> Result<Applied, EntryError> {
+    pub fn apply_with(
+        &mut self,
+        options: &ApplyOptions,
+        caller: &dyn Caller,
+    ) -> Result<Applied, EntryError> {
         if self.is_spent {
             return Err(EntryError::Spent);
         }
-        let applied = self.snapshot.registry().apply(&self.queue, &self.snapshot, options)?;
+        let registry = self.snapshot.registry();
+        let applied = registry.apply(&self.queue, &self.snapshot, options, caller)?;
         self.is_spent = !options.dry_run;
         Ok(applied)
     }
@@ -233,7 +240,8 @@ impl Changes {
             return Err(EntryError::Spent);
         }
         let options = ApplyOptions { dry_run: true, ..self.options.clone() };
-        self.snapshot.registry().apply(&self.queue, &self.snapshot, &options)
+        let registry = self.snapshot.registry();
+        registry.apply(&self.queue, &self.snapshot, &options, &Plain::default())
     }
 
     /// Appends what is queued as an array of maps of `kind` and `entry`; the

@@ -1,22 +1,28 @@
 //! The engine of one database's entry registry.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::EntryError;
 use super::dependencies::Patterns;
+use super::feed::{Event, Feeds};
 use super::follow::Others;
-use super::history::{History, MemoryHistory, NoHistory, SqliteHistory};
+use super::history::{Changeset, History, MemoryHistory, NoHistory, SqliteHistory};
 use super::lineage::{Lineage, ROOT};
 use super::pins::Pins;
+use super::policy::Policy;
 use super::recent::Recent;
 use super::slots::Slots;
 use super::state::State;
+use super::transaction::{Handlers, Plain, Turns, is_inside};
 use super::upkeep::{Post, Upkeep};
 use super::view::View;
+use super::watch::Watch;
 use crate::guard::Unusable;
+use crate::platform::signal::Signal;
 use crate::platform::sync::{Mutex, MutexGuard};
 use crate::storage::Versions;
 
@@ -40,6 +46,19 @@ pub(crate) struct Settings {
     pub(crate) history_keep: Option<u64>,
     /// Largest meta or data, in bytes of MessagePack.
     pub(crate) value_limit: usize,
+    /// How long an answer of a handler is waited for.
+    pub(crate) handler_timeout: Duration,
+    /// Whether an entry of a kind that no handler is for is refused.
+    pub(crate) require_handler: bool,
+    /// Kinds that no handler is asked about.
+    pub(crate) internal_kinds: Vec<Box<[u8]>>,
+}
+
+impl Settings {
+    /// Whether no handler is asked about entries of this kind.
+    pub(super) fn is_internal(&self, kind: &[u8]) -> bool {
+        self.internal_kinds.iter().any(|internal| **internal == *kind)
+    }
 }
 
 /// The entry registry of one database.
@@ -53,7 +72,15 @@ pub(crate) struct Engine {
     /// What connects us with other processes; `None` in memory.
     pub(super) others: Option<Others>,
     /// Whose turn it is to change the registry.
-    pub(super) turn: Mutex<()>,
+    pub(super) turn: Turns,
+    /// Wakes who has the turn.
+    pub(super) holder: Mutex<Option<Arc<Signal>>>,
+    pub(super) handlers: Arc<Handlers>,
+    pub(super) feeds: Feeds,
+    /// What other processes did and handlers were not told yet.
+    pub(super) news: Mutex<Vec<Changeset>>,
+    pub(super) watch: Watch,
+    pub(super) policy: Mutex<Option<Policy>>,
     /// Held to publish, and to take in what others made.
     pub(super) publishing: Mutex<()>,
     lineage: Mutex<Option<Lineage>>,
@@ -69,6 +96,13 @@ pub(crate) struct Engine {
     /// What is done behind.
     pub(super) upkeep: Upkeep,
     poisoned: AtomicBool,
+    /// The stored head that was taken in. What is published differs from it
+    /// after an earlier version was loaded.
+    pub(super) known_head: AtomicU64,
+    /// It is too late to load a state.
+    pub(super) is_settled: AtomicBool,
+    closing: AtomicBool,
+    is_shut: AtomicBool,
 }
 
 /// The connections of a registry with its history in a file.
@@ -124,7 +158,13 @@ impl Engine {
             patterns: ArcSwap::default(),
             history,
             others,
-            turn: Mutex::default(),
+            turn: Turns::default(),
+            holder: Mutex::default(),
+            handlers: Arc::default(),
+            feeds: Feeds::default(),
+            news: Mutex::default(),
+            watch: Watch::default(),
+            policy: Mutex::default(),
             publishing: Mutex::default(),
             lineage: Mutex::default(),
             recent: Recent::default(),
@@ -134,6 +174,10 @@ impl Engine {
             pins: Pins::default(),
             upkeep: Upkeep::new(post),
             poisoned: AtomicBool::new(false),
+            known_head: AtomicU64::new(opened.stored.head),
+            is_settled: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            is_shut: AtomicBool::new(false),
         }))
     }
 
@@ -150,6 +194,27 @@ impl Engine {
         }
         self.pins.add(&view);
         self.published.store(view);
+    }
+
+    /// As [`Engine::publish`], and tells feeds what happened.
+    pub(super) fn show(&self, view: Arc<View>, events: &[Event], publishing: &MutexGuard<'_, ()>) {
+        if self.feeds.any() {
+            let held = self.feeds.hold();
+            self.publish(view, publishing);
+            held.push(events);
+        } else {
+            self.publish(view, publishing);
+        }
+    }
+
+    /// A number that no other open registry has.
+    pub(super) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Whether it is being closed: nothing is waited for any more.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Calls `with` with the tree of versions.
@@ -205,9 +270,28 @@ impl Engine {
     }
 
     /// Ends what runs behind, closes the file and gives memory back; snapshots
-    /// keep what they show.
+    /// keep what they show. A transaction under way is given up first; if this
+    /// is called by a handler in it, it ends when the transaction has.
     pub(crate) fn shut_down(&self) -> Result<(), EntryError> {
-        let turn = self.turn.lock();
+        self.closing.store(true, Ordering::Release);
+        if let Some(holder) = &*self.holder.lock() {
+            holder.raise();
+        }
+        self.watch.signal.raise();
+        if is_inside(self.address()) { Ok(()) } else { self.shut() }
+    }
+
+    /// What is left to do when the last transaction has ended.
+    pub(super) fn shut(&self) -> Result<(), EntryError> {
+        let turn = self.turn.take(&Plain::default(), None);
+        if self.is_shut.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        for handler in &*self.handlers.all() {
+            handler.cancel();
+        }
+        self.feeds.end();
+        *self.policy.lock() = None;
         let result = self.history.close();
         self.recent.clear();
         let empty = State::new(Arc::clone(&self.slots));

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::id::Id;
+use crate::code::Code;
 use crate::guard::Unusable;
 use crate::storage::StorageError;
 
@@ -135,6 +136,57 @@ pub enum EntryError {
         /// What is wrong with it.
         what: String,
     },
+    /// A handler refused an operation, or the transaction.
+    Refused {
+        /// The entry's id; `None`: the transaction.
+        id: Option<String>,
+        /// The kind of the refusal.
+        code: Code,
+        /// What the handler gave as its reason; may be empty.
+        reason: String,
+    },
+    /// Operations were refused because something was missing, and no other
+    /// brought it.
+    Unresolved {
+        /// The entries.
+        ids: Vec<Id>,
+    },
+    /// No handler is for this kind, and the database requires one.
+    NoHandler {
+        /// The entry's id.
+        id: String,
+        /// Its kind.
+        kind: String,
+    },
+    /// A transaction failed, and not everything could be undone.
+    Undone {
+        /// Why it failed.
+        why: Box<EntryError>,
+        /// What was not undone: the entry's id and why.
+        undo: Vec<(String, String)>,
+    },
+    /// A change from inside a handler.
+    InsideHandler,
+    /// The turn of another registry did not come while a handler waited for it.
+    TurnTaken,
+    /// An answer that nobody waits for any more.
+    TooLate,
+    /// A pattern of kinds.
+    KindPattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A state was loaded already, or changed.
+    TooLateToLoad,
+    /// No event came in time.
+    NoEvent,
+    /// The process has no file descriptors left.
+    NoDescriptor {
+        /// What the system said.
+        why: String,
+    },
     /// A stored version cannot be read.
     Damaged {
         /// Where, and what was found.
@@ -216,6 +268,49 @@ impl fmt::Display for EntryError {
             Self::Filter { key, what } => write!(f, "filter {key}: {what}"),
             Self::Pattern { path, what } => write!(f, "dependency pattern \"{path}\": {what}"),
             Self::List { list, index, what } => write!(f, "{list}[{index}]: {what}"),
+            Self::Refused { id: None, reason, .. } if reason.is_empty() => {
+                f.write_str("a handler refused the transaction")
+            }
+            Self::Refused { id: None, reason, .. } => {
+                write!(f, "a handler refused the transaction: {reason}")
+            }
+            Self::Refused { id: Some(id), reason, .. } if reason.is_empty() => {
+                write!(f, "a handler refused entry {id}")
+            }
+            Self::Refused { id: Some(id), reason, .. } => {
+                write!(f, "a handler refused entry {id}: {reason}")
+            }
+            Self::Unresolved { ids } => {
+                f.write_str("unresolved dependencies after retry: ")?;
+                for (place, id) in ids.iter().enumerate() {
+                    write!(f, "{}{id}", if place == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Self::NoHandler { id, kind } => write!(
+                f,
+                "entry {id}: no handler is registered for kind {kind} (option require_handler)"
+            ),
+            Self::Undone { why, undo } => {
+                write!(f, "{why}; {} of what was accepted could not be undone", undo.len())
+            }
+            Self::InsideHandler => f.write_str(
+                "apply inside a handler: it runs in the middle of a transaction; change entries \
+                 after it has answered",
+            ),
+            Self::TurnTaken => f.write_str(
+                "another transaction is under way, and this one, made inside a handler of another \
+                 registry, does not wait longer",
+            ),
+            Self::TooLate => f.write_str("too late: nobody waits for this answer any more"),
+            Self::KindPattern { pattern, what } => {
+                write!(f, "pattern of kinds \"{pattern}\": {what}")
+            }
+            Self::TooLateToLoad => {
+                f.write_str("a state is loaded once, before the first apply or apply_version")
+            }
+            Self::NoEvent => f.write_str("no event in time"),
+            Self::NoDescriptor { why } => write!(f, "no descriptor for the feed: {why}"),
             Self::Damaged { found } => write!(
                 f,
                 "the history is damaged: {found}; it was left as it is, restore it from a backup"

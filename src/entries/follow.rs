@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::EntryError;
+use super::dependencies::delta;
 use super::engine::Engine;
-use super::history::Stored;
-use super::squash::inverse;
+use super::feed::Event;
+use super::history::{Changeset, Stored};
+use super::squash::{Squash, inverse};
+use super::transaction::{Caller, Plain, ThreadTurn, is_inside, is_inside_any};
 use super::view::View;
+use crate::guard::Unusable;
 use crate::platform::shared_counter::SharedCounter;
 use crate::platform::sync::MutexGuard;
 use crate::platform::turn::{Turn, TurnLock};
@@ -34,10 +38,26 @@ pub(crate) struct Others {
 pub(super) struct Held<'a> {
     _watch: PoisonOnPanic<'a>,
     _others: Option<Turn<'a>>,
-    /// Let go last: the next thread finds the lock free.
-    _threads: MutexGuard<'a, ()>,
+    /// Let go late: the next thread finds the lock free.
+    _threads: ThreadTurn<'a>,
+    _end: EndOfTurn<'a>,
     /// What was stored when the turn began.
     pub(super) stored: Stored,
+}
+
+/// Does what a handler has asked for in the turn and could not be done in it.
+struct EndOfTurn<'a> {
+    engine: &'a Engine,
+}
+
+impl Drop for EndOfTurn<'_> {
+    fn drop(&mut self) {
+        if self.engine.is_closing() {
+            // Who closed it was told that it is closed; there is nobody else to
+            // tell.
+            let _ = self.engine.shut();
+        }
+    }
 }
 
 struct PoisonOnPanic<'a> {
@@ -86,10 +106,10 @@ impl Others {
     }
 
     /// Waits until no other process has the turn.
-    fn wait(&self, at_most: Duration) -> Result<Option<Turn<'_>>, EntryError> {
+    fn wait(&self, at_most: Duration, caller: &dyn Caller) -> Result<Option<Turn<'_>>, EntryError> {
         let Some(turns) = &self.turns else { return Ok(None) };
         let deadline = Instant::now() + at_most;
-        match turns.take_until(deadline) {
+        match turns.take_until(deadline, || caller.serve()) {
             Ok(Some(turn)) => Ok(Some(turn)),
             Ok(None) => Err(StorageError::Busy { path: self.path.clone() }.into()),
             Err(error) => Err(StorageError::from_io(&error, &self.path).into()),
@@ -123,7 +143,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Publishes what is stored, if that is not what is published.
+    /// Publishes what is stored, if that was not taken in yet.
     fn take_in(&self, stored: Stored, publishing: &MutexGuard<'_, ()>) -> Result<(), EntryError> {
         let current = self.published();
         let epoch = self.others.as_ref().map_or(0, |others| others.epoch.load(Ordering::Acquire));
@@ -134,51 +154,104 @@ impl Engine {
             let opened = self.history.open()?;
             self.is_closed.fetch_and(opened.is_closed, Ordering::AcqRel);
             let state = self.baseline.load().with(opened.net);
-            self.publish(Arc::new(View::new(opened.stored.head, state)), publishing);
-            return Ok(());
+            let view = View::new(opened.stored.head, state);
+            let told = self.is_listened_to().then(|| self.difference(&current, &view));
+            return self.take_over(view, told.transpose()?, publishing);
         }
-        if stored.head == current.version {
+        if stored.head == self.known_head.load(Ordering::Acquire) {
             return Ok(());
         }
         let path = self.lineage(|lineage| lineage.path(current.version, stored.head))?;
         let mut state = current.state.clone();
         let back: Vec<u64> = path.back.iter().rev().copied().collect();
+        let mut told = self.is_listened_to().then(Told::default);
         for changeset in self.history.changesets(&back)?.iter().rev() {
+            if let Some(told) = &mut told {
+                told.squash.extend(inverse(changeset));
+            }
             state.replay_owned(inverse(changeset));
         }
-        for changeset in self.history.changesets(&path.forward)? {
-            state.replay(&*changeset);
+        for &version in &path.forward {
+            let changesets = self.history.changesets(&[version])?;
+            for changeset in &changesets {
+                state.replay(&**changeset);
+            }
+            if let Some(told) = &mut told {
+                told.add(version, &changesets, path.back.is_empty());
+            }
         }
-        self.publish(Arc::new(View::new(stored.head, state)), publishing);
+        let told = told.map(|told| told.finish(stored.head, &current));
+        self.take_over(View::new(stored.head, state), told, publishing)
+    }
+
+    /// Whether anybody wants to know what other processes do.
+    fn is_listened_to(&self) -> bool {
+        self.feeds.any() || self.handlers.any_replays()
+    }
+
+    /// Shows what another process made, and tells it.
+    fn take_over(
+        &self,
+        view: View,
+        told: Option<Vec<(u64, Changeset)>>,
+        publishing: &MutexGuard<'_, ()>,
+    ) -> Result<(), EntryError> {
+        let told = told.unwrap_or_default();
+        let events: Vec<Event> =
+            told.iter().flat_map(|(version, ops)| Event::foreign(ops, *version)).collect();
+        if self.handlers.any_replays() {
+            self.news.lock().extend(told.into_iter().map(|(_, ops)| ops));
+        }
+        self.known_head.store(view.version, Ordering::Release);
+        self.show(Arc::new(view), &events, publishing);
         Ok(())
     }
 
+    /// What leads from one state to another that was made independently.
+    fn difference(&self, from: &View, to: &View) -> Result<Vec<(u64, Changeset)>, EntryError> {
+        let entries = |view: &View| view.state.iter().cloned().collect::<Vec<_>>();
+        let ops = delta(&entries(from), &entries(to), &self.patterns.load())?;
+        let is_nothing = ops.is_empty() && from.version == to.version;
+        Ok(if is_nothing { Vec::new() } else { vec![(to.version, ops.into())] })
+    }
+
     /// Takes the turn, and takes in what others made before.
-    pub(super) fn begin(&self) -> Result<Held<'_>, EntryError> {
-        let threads = self.turn.lock();
+    pub(super) fn begin(&self, caller: &dyn Caller) -> Result<Held<'_>, EntryError> {
+        if is_inside(self.address()) {
+            return Err(EntryError::InsideHandler);
+        }
+        // Two registries whose handlers change each other would wait for ever.
+        let patience = self.others.as_ref().map_or(PATIENCE, |others| others.busy_timeout);
+        let deadline = is_inside_any().then(|| Instant::now() + patience);
+        let threads = self.turn.take(caller, deadline).ok_or(EntryError::TurnTaken)?;
         let turn = match &self.others {
-            Some(others) => others.wait(others.busy_timeout)?,
+            Some(others) => others.wait(others.busy_timeout, caller)?,
             None => None,
         };
-        self.begin_with(threads, turn)
+        self.begin_with(threads, turn, caller)
     }
 
     /// As [`Engine::begin`]; `None` if it would have to wait.
     pub(super) fn begin_if_free(&self) -> Result<Option<Held<'_>>, EntryError> {
-        let Some(threads) = self.turn.try_lock() else { return Ok(None) };
+        let Some(threads) = self.turn.try_take() else { return Ok(None) };
+        let caller = Plain::default();
         let turn = match &self.others {
-            Some(others) => others.wait(Duration::ZERO)?,
+            Some(others) => others.wait(Duration::ZERO, &caller)?,
             None => None,
         };
-        self.begin_with(threads, turn).map(Some)
+        self.begin_with(threads, turn, &caller).map(Some)
     }
 
     fn begin_with<'a>(
         &'a self,
-        threads: MutexGuard<'a, ()>,
+        threads: ThreadTurn<'a>,
         turn: Option<Turn<'a>>,
+        caller: &dyn Caller,
     ) -> Result<Held<'a>, EntryError> {
         self.check_poison()?;
+        if self.is_closing() {
+            return Err(Unusable::Closed.into());
+        }
         // Also what a program wrote that does not move the counter.
         let publishing = self.publishing.lock();
         let count = self.others.as_ref().map(Others::count);
@@ -188,25 +261,62 @@ impl Engine {
             others.note_seen(count, stored.epoch);
         }
         drop(publishing);
+        *self.holder.lock() = Some(Arc::clone(caller.signal()));
         let watch = PoisonOnPanic { engine: self, was_panicking: std::thread::panicking() };
-        Ok(Held { _watch: watch, _others: turn, _threads: threads, stored })
+        let end = EndOfTurn { engine: self };
+        let held = Held { _watch: watch, _others: turn, _threads: threads, _end: end, stored };
+        self.tell_news(caller);
+        Ok(held)
     }
 
-    /// Writes to the history with `write`, and shows what it made, before
-    /// anybody else can take it for a stranger's.
+    /// Writes to the history with `write`, and shows and tells what it made,
+    /// before anybody else can take it for a stranger's.
     pub(super) fn commit(
         &self,
         write: impl FnOnce() -> Result<Stored, EntryError>,
         view: Arc<View>,
+        events: &[Event],
         also: impl FnOnce(),
     ) -> Result<(), EntryError> {
         let publishing = self.publishing.lock();
         let stored = write()?;
         also();
-        self.publish(view, &publishing);
+        self.known_head.store(stored.head, Ordering::Release);
+        self.show(view, events, &publishing);
         if let Some(others) = &self.others {
             others.note_ours(stored.epoch);
         }
         Ok(())
+    }
+}
+
+/// How long a handler of one registry waits for its turn in another, in memory.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is told about versions of another process: each by itself, or what
+/// they come down to if it went back first.
+#[derive(Default)]
+struct Told {
+    squash: Squash,
+    versions: Vec<(u64, Changeset)>,
+}
+
+impl Told {
+    fn add(&mut self, version: u64, changesets: &[Changeset], by_itself: bool) {
+        match changesets {
+            [changeset] if by_itself => self.versions.push((version, Arc::clone(changeset))),
+            _ => {
+                for changeset in changesets {
+                    self.squash.extend(changeset.iter().cloned());
+                }
+            }
+        }
+    }
+
+    fn finish(mut self, head: u64, current: &View) -> Vec<(u64, Changeset)> {
+        if self.versions.is_empty() {
+            self.versions.push((head, self.squash.into_ops_on(&current.state).into()));
+        }
+        self.versions
     }
 }

@@ -7,9 +7,12 @@ use super::changes::{ApplyOptions, Change};
 use super::dependencies::{self, Patterns};
 use super::engine::Engine;
 use super::entry::Entry;
+use super::feed::Feed;
 use super::id::{Id, IdRef};
 use super::op::Op;
+use super::policy::Policy;
 use super::snapshot::Snapshot;
+use super::transaction::{Caller, Handler, Plain, Responder, Wants};
 use super::version::Version;
 use crate::guard::{Guard, Unusable};
 use crate::value::{Value, put_array_header};
@@ -179,6 +182,7 @@ impl Registry {
         changes: &[Change],
         base: &Snapshot,
         options: &ApplyOptions,
+        caller: &dyn Caller,
     ) -> Result<Applied, EntryError> {
         self.guard.check()?;
         // First: it is the caller's fault whoever the caller is.
@@ -186,7 +190,7 @@ impl Registry {
             return Err(EntryError::NoChanges);
         }
         self.guard.check_write()?;
-        self.engine.apply(changes, base.view(), options)
+        self.engine.apply(changes, base.view(), options, caller)
     }
 
     /// Makes `version` the current one: what was done since is undone, what
@@ -196,8 +200,86 @@ impl Registry {
     ///
     /// As [`Registry::snapshot_at`].
     pub fn apply_version(&self, version: u64) -> Result<(), EntryError> {
+        self.apply_version_as(version, &Plain::default())
+    }
+
+    /// As [`Registry::apply_version`], for a caller who answers questions while
+    /// it waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::apply_version`].
+    pub fn apply_version_as(&self, version: u64, caller: &dyn Caller) -> Result<(), EntryError> {
         self.guard.check_write()?;
-        self.engine.apply_version(version)
+        self.engine.apply_version(version, caller)
+    }
+
+    /// Replays the history up to `version`, else up to the stored head, on top
+    /// of a baseline, and makes that the current state; gives its version. No
+    /// version is made, and the stored head stays. Handlers are asked about
+    /// every entry there is then.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::TooLateToLoad`]: a state was loaded or changed before;
+    /// [`EntryError::List`]: an id twice; as [`Registry::snapshot_at`]; what
+    /// handlers refuse.
+    pub fn load_state(
+        &self,
+        baseline: &[Entry],
+        version: Option<u64>,
+        caller: &dyn Caller,
+    ) -> Result<u64, EntryError> {
+        self.guard.check()?;
+        baseline.iter().try_for_each(|entry| self.check_size(entry))?;
+        self.engine.load_state(baseline, version, caller)
+    }
+
+    /// Registers a handler for kinds that match `pattern`. One that wants a
+    /// replay is asked about every entry that is there, before this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryError::KindPattern`]; what it refuses of a replay, after which it
+    /// is not registered; [`EntryError::InsideHandler`] for a replay.
+    pub fn on(
+        &self,
+        pattern: &[u8],
+        wants: Wants,
+        responder: Responder,
+        caller: &dyn Caller,
+    ) -> Result<Arc<Handler>, EntryError> {
+        self.guard.check()?;
+        self.engine.subscribe(pattern, wants, responder, caller)
+    }
+
+    /// A stream of what happens from now on, of which up to `capacity` events
+    /// wait to be read.
+    ///
+    /// # Errors
+    ///
+    /// A closed or inherited handle.
+    pub fn events(&self, capacity: usize) -> Result<Feed, EntryError> {
+        self.guard.check()?;
+        Ok(Feed::new(Arc::clone(&self.engine), Arc::clone(&self.guard), capacity))
+    }
+
+    /// Has reads of scripts be checked by a policy; `None`: all may everything.
+    ///
+    /// # Errors
+    ///
+    /// A closed or inherited handle.
+    pub fn set_policy(&self, policy: Option<Policy>) -> Result<(), EntryError> {
+        self.guard.check()?;
+        let before = std::mem::replace(&mut *self.engine.policy.lock(), policy);
+        drop(before);
+        Ok(())
+    }
+
+    /// The policy that reads of scripts are checked by.
+    #[must_use]
+    pub fn policy(&self) -> Option<Policy> {
+        if self.is_forked() { None } else { self.engine.policy.lock().clone() }
     }
 
     /// Takes every version out that does not descend from `version`, which is

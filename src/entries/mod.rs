@@ -9,8 +9,9 @@
 //! | a caller queues creates, updates and deletes | [`changes`] |
 //! | they are checked against the state and folded, per id, to what they come down to | [`fold`], [`squash`] |
 //! | they are put in the order of their dependencies | [`dependencies`] |
+//! | handlers are asked, and undo what they accepted if one refuses | [`transaction`] |
 //! | the version is written | [`history`] |
-//! | the new state is published | [`apply`], [`follow`] |
+//! | the new state is published, and told | [`apply`], [`follow`], [`feed`] |
 //!
 //! Going to another version ([`navigate`]) is the same with the squashed
 //! difference of two versions, found in the tree of versions ([`lineage`]).
@@ -22,6 +23,7 @@ mod dependencies;
 mod engine;
 mod entry;
 mod error;
+mod feed;
 mod find;
 mod fold;
 mod follow;
@@ -29,28 +31,39 @@ mod handle;
 mod history;
 mod id;
 mod lineage;
+mod load;
 mod navigate;
 mod op;
 mod persistent;
 mod pins;
+mod policy;
 mod prune;
 mod recent;
 mod slots;
 mod snapshot;
 mod squash;
 mod state;
+mod subscribe;
+mod transaction;
 mod upkeep;
 mod version;
 mod view;
+mod watch;
 
 pub use changes::{ApplyOptions, Base, CHANGES_LIMIT, Change, Changes};
 pub(crate) use engine::{Connections, Engine, HistoryKind, Settings};
 pub(crate) use entry::Body as EntryBody;
 pub use entry::Entry;
 pub use error::EntryError;
+pub use feed::{Event, Feed};
 pub(crate) use follow::Others;
 pub use handle::{Applied, Figures, Registry};
 pub use id::{Id, IdRef};
 pub use op::{Op, OpKind};
+pub use policy::Policy;
 pub use snapshot::{Found, Snapshot};
+pub use transaction::{
+    Attention, Caller, Circumstances, Direct, Handler, Item, KindPattern, Plain, Question, Queue,
+    Rejection, Responder, Response, Step, Wants,
+};
 pub use version::Version;

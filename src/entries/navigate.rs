@@ -8,6 +8,7 @@ use super::EntryError;
 use super::engine::Engine;
 use super::lineage::{Lineage, ROOT};
 use super::squash::{Squash, inverse};
+use super::transaction::{Caller, Transaction};
 use super::version::Version;
 use super::view::View;
 
@@ -104,8 +105,12 @@ impl Engine {
     }
 
     /// Moves the registry to `version`.
-    pub(super) fn apply_version(self: &Arc<Self>, version: u64) -> Result<(), EntryError> {
-        let turn = self.begin()?;
+    pub(super) fn apply_version(
+        self: &Arc<Self>,
+        version: u64,
+        caller: &dyn Caller,
+    ) -> Result<(), EntryError> {
+        let turn = self.begin(caller)?;
         let current = self.published();
         if current.version == version {
             return Ok(());
@@ -125,9 +130,17 @@ impl Engine {
         for changeset in self.history.changesets(&path.forward)? {
             squash.extend(changeset.iter().cloned());
         }
-        let (_ops, next) = self.plan(squash.into_ops_on(&current.state), &current.state)?;
+        let (ops, next) = self.plan(squash.into_ops_on(&current.state), &current.state)?;
         let view = Arc::new(View::new(version, next));
-        self.commit(|| self.history.move_head(turn.stored, version), view, || {})?;
+        let transaction = Transaction::begin(self, caller, version, false)?;
+        let mut transaction = transaction.run(&ops)?.ask_commit()?;
+        let events = transaction.take_events();
+        let written =
+            self.commit(|| self.history.move_head(turn.stored, version), view, &events, || {});
+        if let Err(error) = written {
+            return Err(transaction.fail_after(events, error));
+        }
+        self.is_settled.store(true, Ordering::Release);
         drop(turn);
         self.keep_up();
         Ok(())

@@ -7,12 +7,13 @@ use super::entry::Entry;
 use super::follow::Held;
 use super::history::Changeset;
 use super::lineage::ROOT;
+use super::transaction::Plain;
 
 impl Engine {
     /// Takes out what does not descend from `version`, which becomes a child
     /// of the root that makes its state at once.
     pub(super) fn prune(&self, version: u64) -> Result<(), EntryError> {
-        self.prune_in(self.begin()?, version)
+        self.prune_in(self.begin(&Plain::default())?, version)
     }
 
     /// As [`Engine::prune`], unless somebody has the turn.
@@ -49,6 +50,7 @@ impl Engine {
         self.commit(
             || self.history.prune(turn.stored, version, &changeset, &gone),
             current,
+            &[],
             || {
                 self.replace_lineage(lineage);
                 let is_gone = |version: u64| gone.binary_search(&version).is_ok();

@@ -10,6 +10,8 @@ use super::lineage::ROOT;
 /// New versions after which it pays to write what is derived from them: so
 /// many are replayed at open in no time.
 const BEHIND: u64 = 64;
+/// How often what failed is tried again at once.
+const RETRIES: u64 = 8;
 /// With more entries than this, pruning waits until it takes out a quarter:
 /// each time the whole state is written.
 const PRUNED_AT_ONCE: usize = 1000;
@@ -22,13 +24,20 @@ pub(super) struct Upkeep {
     post: Post,
     /// Transactions since the last time.
     behind: AtomicU64,
+    /// How often it failed in a row.
+    failures: AtomicU64,
     /// A task is waiting or at work.
     is_posted: AtomicBool,
 }
 
 impl Upkeep {
     pub(super) fn new(post: Post) -> Self {
-        Self { post, behind: AtomicU64::new(0), is_posted: AtomicBool::new(false) }
+        Self {
+            post,
+            behind: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            is_posted: AtomicBool::new(false),
+        }
     }
 }
 
@@ -50,9 +59,15 @@ impl Engine {
         let engine = Arc::downgrade(self);
         (self.upkeep.post)(Box::new(move || {
             let Some(engine) = engine.upgrade() else { return };
-            // What cannot be written now is tried again after the next
-            // versions; nothing depends on it.
-            let is_more = engine.history.derive().unwrap_or(false);
+            // A writer may have come between; what cannot be written at all is
+            // tried again after the next versions. Nothing depends on it.
+            let is_more = match engine.history.derive() {
+                Ok(is_more) => {
+                    engine.upkeep.failures.store(0, Ordering::Relaxed);
+                    is_more
+                }
+                Err(_) => engine.upkeep.failures.fetch_add(1, Ordering::Relaxed) < RETRIES,
+            };
             engine.prune_old();
             engine.upkeep.is_posted.store(false, Ordering::Release);
             // Whoever made versions meanwhile found the task at work.

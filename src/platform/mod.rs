@@ -4,10 +4,12 @@
 //! Together with `ffi` and `lua` this is where unsafe code may stand.
 
 pub(crate) mod clock;
+pub(crate) mod event_fd;
 pub(crate) mod exit;
 pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod shared_counter;
+pub(crate) mod signal;
 pub(crate) mod signals;
 pub(crate) mod sqlite;
 pub(crate) mod sync;

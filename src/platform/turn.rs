@@ -55,8 +55,13 @@ impl TurnLock {
         Self { file }
     }
 
-    /// Takes the lock; `None` if it is not free until `deadline`.
-    pub(crate) fn take_until(&self, deadline: Instant) -> io::Result<Option<Turn<'_>>> {
+    /// Takes the lock; `None` if it is not free until `deadline`. Calls
+    /// `meanwhile` again and again while it waits.
+    pub(crate) fn take_until(
+        &self,
+        deadline: Instant,
+        meanwhile: impl Fn(),
+    ) -> io::Result<Option<Turn<'_>>> {
         loop {
             match self.set(libc::F_WRLCK) {
                 Ok(()) => return Ok(Some(Turn { lock: self })),
@@ -64,6 +69,7 @@ impl TurnLock {
                     if Instant::now() >= deadline {
                         return Ok(None);
                     }
+                    meanwhile();
                     std::thread::sleep(POLL);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -123,10 +129,10 @@ mod tests {
         };
         let (first, second) = (open(), open());
         let soon = || Instant::now() + Duration::from_millis(2);
-        let turn = first.take_until(soon()).unwrap().unwrap();
-        assert!(second.take_until(soon()).unwrap().is_none());
+        let turn = first.take_until(soon(), || ()).unwrap().unwrap();
+        assert!(second.take_until(soon(), || ()).unwrap().is_none());
         drop(turn);
-        assert!(second.take_until(soon()).unwrap().is_some());
-        assert!(first.take_until(soon()).unwrap().is_some());
+        assert!(second.take_until(soon(), || ()).unwrap().is_some());
+        assert!(first.take_until(soon(), || ()).unwrap().is_some());
     }
 }

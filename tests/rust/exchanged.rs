@@ -202,14 +202,14 @@ fn what_it_replaces_is_taken_in_and_what_was_derived_is_made_again() {
     for number in 1..=200 {
         create(&registry, &format!("n:{number:03}"), "{}", "0");
     }
-    // What is derived is written behind.
+    // What is derived is written behind, by 64 versions at most.
     let connection = Connection::open(scratch.file()).unwrap();
     let noted = |key: &str| -> i64 {
         let sql = "SELECT ifnull((SELECT value FROM acervo_meta WHERE key = ?1), -1)";
         connection.query_row(sql, [key], |row| row.get(0)).unwrap()
     };
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while noted("net_version") < 190 {
+    while noted("net_version") < 137 {
         assert!(
             std::time::Instant::now() < deadline,
             "the net is written at {} only",
@@ -221,23 +221,23 @@ fn what_it_replaces_is_taken_in_and_what_was_derived_is_made_again() {
         let sql = "SELECT count(*) FROM acervo_skip";
         connection.query_row(sql, [], |row| row.get(0)).unwrap()
     };
-    assert!(skips() >= 5);
+    assert!(skips() >= 4);
     assert_eq!(noted("touched"), -1, "our own writes are announced");
 
-    // v151 becomes a delete of n:005's sibling: here, a second create of n:200.
-    replace(&scratch, 151, 150, 150, "152");
-    assert_eq!(noted("touched"), 151);
+    // v131 becomes a delete of n:005's sibling: here, a second create of n:200.
+    replace(&scratch, 131, 130, 130, "132");
+    assert_eq!(noted("touched"), 131);
     let mut changes = registry.snapshot().unwrap().changes();
     changes.delete(IdRef::parse(b"n:001")).unwrap();
     assert_eq!(changes.apply().unwrap().version, 201);
-    let expected: Vec<String> = (2..=152)
-        .filter(|&number| number != 151)
+    let expected: Vec<String> = (2..=132)
+        .filter(|&number| number != 131)
         .map(|number| format!("n:{number:03} k {{}} 0"))
         .collect();
     assert_eq!(all(&registry.snapshot().unwrap()), expected);
     assert_eq!(noted("touched"), -1);
     assert!(skips() <= 4);
-    assert_eq!(at(&registry, 151).len(), 150);
+    assert_eq!(at(&registry, 131).len(), 130);
     assert_eq!(at(&registry, 200).len(), 199);
     database.close().unwrap();
 

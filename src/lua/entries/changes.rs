@@ -6,7 +6,7 @@ use super::ask::Ask;
 use super::exchange::read_entry;
 use super::home::{Home, Object};
 use super::version::VersionObject;
-use crate::entries::{self, ApplyOptions, Changes, EntryError, Registry};
+use crate::entries::{self, ApplyOptions, Changes, EntryError, Plain, Registry};
 use crate::error::Error;
 use crate::lua::buffer::append;
 use crate::lua::error_object::context_of;
@@ -102,7 +102,7 @@ fn apply(lua: Lua) -> c_int {
         let version = ask.make();
         let is_dry = ask.with(|this: &mut ChangesObject, bytes| {
             let options = options_of(bytes)?;
-            let applied = this.changes.apply_with(&options)?;
+            let applied = this.changes.apply_with(&options, &Plain::default())?;
             if options.dry_run {
                 bytes.clear();
                 append(bytes, Registry::value_of_ops(&applied.ops).as_bytes())?;
