@@ -26,6 +26,18 @@ t.test("a version of one handle is taken by another of the same file", function(
     t.equal(e.ids(e.some(two.history():snapshot_at(version)):entries()), { "a:x" })
 end)
 
+t.test("a version is taken after its file was closed and opened again", function()
+    local entries, db, path = e.open()
+    local version = e.create(entries, "a:x")
+    e.create(entries, "a:y")
+    db:close()
+    entries = e.open({ path = path })
+    t.equal(e.some(entries.apply_version(version)), true)
+    t.equal(e.now(entries), { "a:x" })
+    t.equal(e.ids(e.some(entries.snapshot_at(version)):entries()), { "a:x" })
+    t.equal(e.some(entries.history():get_version(version)):id(), 1)
+end)
+
 t.test("changes conflict across handles", function()
     local one, _, path = e.open()
     local two = e.open({ path = path })

@@ -143,7 +143,10 @@ impl Ask {
     pub(super) fn version(&self, index: c_int, least: u64) -> Result<Wanted, Error> {
         let lua = self.lua;
         if let Some(version) = userdata::get::<VersionObject>(lua, self.context, index) {
-            let of = Some(version.home().registry.address());
+            // One of a handle that is closed may be of a file that was opened
+            // again since.
+            let registry = &version.home().registry;
+            let of = registry.check().is_ok().then(|| registry.address());
             return at_least(version.id(), least).map(|id| Wanted { id, of });
         }
         let number = match lua.type_of(index) {
@@ -204,7 +207,7 @@ impl Ask {
 #[derive(Clone, Copy)]
 pub(super) struct Wanted {
     id: u64,
-    /// The registry of the version object, if it was one.
+    /// The registry of the version object, if it was one and is open.
     of: Option<usize>,
 }
 
