@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 
+use super::exchange::entry_at;
 use super::home::{EntriesObject, Home, Object};
 use super::version::VersionObject;
 use crate::error::Error;
@@ -171,9 +172,13 @@ impl Ask {
 
     /// Answers with the value in the buffer.
     pub(super) fn answer(&mut self) -> Result<c_int, Error> {
-        match decode::push(self.lua, self.context, self.buffer.read(), self.big_int) {
+        let answer = self.buffer.read();
+        match decode::push_to(self.lua, self.context, answer, self.big_int) {
             Ok(()) => Ok(1),
-            Err(unpushable) => Err(Error::invalid(unpushable.to_string())),
+            Err((unpushable, place)) => Err(Error::invalid(match entry_at(answer, place) {
+                Some(id) => format!("entry {}: {unpushable}", String::from_utf8_lossy(id)),
+                None => unpushable.to_string(),
+            })),
         }
     }
 
