@@ -123,12 +123,17 @@ impl Ask {
     #[cold]
     pub(super) fn wrong_argument(&self, index: c_int, what: &str, needed: &str) -> Error {
         let got = self.type_of_argument(index);
-        let hint = if self.is_called_with_colon() { "; call with a dot, not a colon" } else { "" };
+        let hint = self.colon_hint();
         Error::invalid(format!("{what} must be {needed}, got {got}{hint}"))
     }
 
+    /// The hint that goes with an error about an argument that is this module.
+    pub(super) fn colon_hint(&self) -> &'static str {
+        if self.is_called_with_colon() { "; call with a dot, not a colon" } else { "" }
+    }
+
     /// Whether the first argument looks like this module.
-    fn is_called_with_colon(&self) -> bool {
+    pub(super) fn is_called_with_colon(&self) -> bool {
         let lua = self.lua;
         if !lua.is_table(1) {
             return false;

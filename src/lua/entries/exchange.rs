@@ -73,8 +73,15 @@ impl Ask {
 
     /// Appends the value at `index` to the buffer.
     fn encode(&mut self, index: c_int, limits: Limits) -> Result<(), Error> {
-        encode::encode(self.lua, self.context, index, self.buffer.bytes(), limits)
-            .map_err(|refused| refused.error(self.buffer.read()))
+        encode::encode(self.lua, self.context, index, self.buffer.bytes(), limits).map_err(
+            |refused| {
+                // Before there is an error.
+                let hint = self.colon_hint();
+                let mut error = refused.error(self.buffer.read());
+                error.message.push_str(hint);
+                error
+            },
+        )
     }
 
     /// Appends the entries of the list at `index`, named `list`, to the buffer:
@@ -99,7 +106,7 @@ impl Ask {
         }
         let Ok(len) = u32::try_from(len) else { return Err(out_of_memory()) };
         if pairs != len {
-            return Err(Error::invalid(format!("{list} must be a list of entries, got a table")));
+            return Err(self.wrong_argument(index, list, "a list of entries"));
         }
         put_array_header(self.buffer.bytes(), len);
         for place in 1..=i64::from(len) {
