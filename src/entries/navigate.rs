@@ -43,7 +43,7 @@ impl Engine {
         if current.version == version {
             return Ok(current);
         }
-        if let Some(known) = self.recent.get(version) {
+        if let Some(known) = self.recent.asked(version) {
             return Ok(known);
         }
         let way = self.lineage(|lineage| self.way_to(version, &current, lineage))?;
@@ -89,7 +89,7 @@ impl Engine {
             } else if at == ROOT {
                 Some(self.root())
             } else {
-                self.recent.get(at)
+                self.recent.near(at)
             };
             let cost = forward.len() + if at == ROOT { from_root } else { 0 };
             if is_closed && cost >= around_len {
@@ -144,5 +144,41 @@ impl Engine {
         drop(turn);
         self.keep_up();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::entries::engine::{HistoryKind, Settings};
+    use crate::entries::entry::Entry;
+    use crate::entries::handle::Registry;
+    use crate::entries::id::IdRef;
+    use crate::guard::Guard;
+    use crate::value::Value;
+
+    use super::*;
+
+    #[test]
+    fn what_searches_leave_in_an_old_version_goes_with_its_snapshots() {
+        let settings =
+            Settings { history: HistoryKind::Memory, history_keep: None, value_limit: 1 << 20 };
+        let engine = Engine::in_memory(settings, Box::new(|_| {})).unwrap();
+        let registry = Registry::new(Arc::clone(&engine), Arc::new(Guard::new(false, || {})));
+        for n in 0..100 {
+            let mut changes = registry.snapshot().unwrap().changes();
+            let id = format!("a:{n}");
+            changes.create(Entry::new(IdRef::parse(id.as_bytes()), b"k", None, None).unwrap()).unwrap();
+            changes.apply().unwrap();
+        }
+        let filter = Value::from_json(br#"{"kind": "k"}"#).unwrap();
+        let mut left = Vec::new();
+        for version in 1..100 {
+            let snapshot = registry.snapshot_at(version).unwrap();
+            assert_eq!(snapshot.find(filter.as_bytes(), None).unwrap().len(), version as usize);
+            left.push((version, Arc::downgrade(snapshot.view())));
+        }
+        left.retain(|(_, view)| view.strong_count() > 0);
+        let versions: Vec<u64> = left.iter().map(|&(version, _)| version).collect();
+        assert_eq!(versions, [96, 97, 98, 99]);
     }
 }

@@ -25,6 +25,12 @@ struct Inner {
     asked: VecDeque<Arc<View>>,
 }
 
+impl Inner {
+    fn asked(&self, version: u64) -> Option<&Arc<View>> {
+        self.asked.iter().find(|view| view.version == version)
+    }
+}
+
 impl Recent {
     /// Keeps the state of this version if it is a checkpoint.
     pub(super) fn checkpoint(&self, view: &View) {
@@ -45,11 +51,16 @@ impl Recent {
         drop(over);
     }
 
-    /// The state of this version, if it is at hand.
-    pub(super) fn get(&self, version: u64) -> Option<Arc<View>> {
+    /// What was asked for at this version, if it is still kept.
+    pub(super) fn asked(&self, version: u64) -> Option<Arc<View>> {
+        self.inner.lock().asked(version).cloned()
+    }
+
+    /// The state of this version, if it is at hand. To compute with: a
+    /// checkpoint stays for good, and so would what searches leave in it.
+    pub(super) fn near(&self, version: u64) -> Option<Arc<View>> {
         let inner = self.inner.lock();
-        let asked = inner.asked.iter().find(|view| view.version == version);
-        asked.or_else(|| inner.checkpoints.get(&version)).cloned()
+        inner.asked(version).or_else(|| inner.checkpoints.get(&version)).cloned()
     }
 
     /// Forgets the states of versions that are no more.

@@ -46,13 +46,26 @@ pub(super) fn push(
     bytes: &[u8],
     big_int: BigInt,
 ) -> Result<(), Unpushable> {
+    push_to(lua, context, bytes, big_int).map_err(|(unpushable, _)| unpushable)
+}
+
+/// As [`push`]; a failure comes with where in `bytes` it was met: behind what
+/// cannot be pushed.
+pub(super) fn push_to(
+    lua: Lua,
+    context: &Context,
+    bytes: &[u8],
+    big_int: BigInt,
+) -> Result<(), (Unpushable, usize)> {
     let mut decoder = Decoder { lua, context, view: View::new(bytes), big_int };
     match decoder.view.token() {
         Token::Nil => {
             lua.push_nil();
             Ok(())
         }
-        token => decoder.push(token),
+        token => decoder
+            .push(token)
+            .map_err(|unpushable| (unpushable, bytes.len() - decoder.view.rest().len())),
     }
 }
 

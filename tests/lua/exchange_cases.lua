@@ -125,7 +125,7 @@ local function entries_of(db)
     function kv.get(key)
         local entry, err = entries.get(id_of(key))
         if not entry then
-            error(key .. ": " .. tostring(err), 0)
+            error(tostring(err), 0)
         end
         return entry.data, assert(entries.current_version()):time()
     end

@@ -168,6 +168,9 @@ impl Base {
 
     /// The column of a field, from the second time on that it is asked for.
     pub(super) fn column(&self, field: &Field) -> Option<Arc<Column>> {
+        if field.is_long() {
+            return None;
+        }
         {
             let mut fields = self.fields.lock();
             let fields = &mut *fields;

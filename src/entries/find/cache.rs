@@ -10,8 +10,8 @@ use crate::platform::sync::Mutex;
 
 /// Most results that are kept.
 const RESULTS: usize = 64;
-/// Most slots that they may have together, unless it is one result alone.
-const SLOTS: usize = 1 << 20;
+/// Most bytes that results and their filters may have together.
+const BYTES: usize = 4 << 20;
 
 /// What was found at one version, the least recently used out.
 #[derive(Default)]
@@ -24,7 +24,7 @@ pub(in crate::entries) struct Cache {
 #[derive(Default)]
 struct Results {
     by_filter: HashMap<Box<[u8]>, Found, RandomState>,
-    slots: usize,
+    bytes: usize,
     /// Counts uses.
     clock: u64,
 }
@@ -49,23 +49,28 @@ impl Cache {
     pub(super) fn put(&self, filter: &[u8], slots: &Arc<[u32]>) {
         let mut results = self.results.lock();
         let results = &mut *results;
-        if slots.len() > SLOTS {
+        let bytes = bytes_of(filter, slots);
+        if bytes > BYTES {
             return;
         }
         results.clock += 1;
         let found = Found { slots: Arc::clone(slots), used: results.clock };
-        results.slots += slots.len();
+        results.bytes += bytes;
         if let Some(before) = results.by_filter.insert(filter.into(), found) {
-            results.slots -= before.slots.len();
+            results.bytes -= bytes_of(filter, &before.slots);
         }
-        while results.by_filter.len() > RESULTS || results.slots > SLOTS {
+        while results.by_filter.len() > RESULTS || results.bytes > BYTES {
             let oldest = results.by_filter.iter().min_by_key(|(_, found)| found.used);
             let Some(filter) = oldest.map(|(filter, _)| filter.clone()) else { return };
             if let Some(out) = results.by_filter.remove(&filter) {
-                results.slots -= out.slots.len();
+                results.bytes -= bytes_of(&filter, &out.slots);
             }
         }
     }
+}
+
+fn bytes_of(filter: &[u8], slots: &[u32]) -> usize {
+    filter.len() + size_of_val(slots)
 }
 
 #[cfg(test)]
@@ -89,13 +94,26 @@ mod tests {
     #[test]
     fn results_take_bounded_memory() {
         let cache = Cache::default();
-        let large: Arc<[u32]> = vec![0; SLOTS / 2].into();
+        let slots = |bytes: usize| -> Arc<[u32]> { vec![0; bytes / size_of::<u32>()].into() };
+        let large = slots(BYTES / 2 - 8);
         for n in 0..4_u8 {
             cache.put(&[n], &large);
         }
         assert!(cache.get(&[1]).is_none());
         assert!(cache.get(&[2]).is_some() && cache.get(&[3]).is_some());
-        cache.put(&[4], &vec![0; SLOTS + 1].into());
+        cache.put(&[4], &slots(BYTES));
         assert!(cache.get(&[4]).is_none() && cache.get(&[3]).is_some());
+    }
+
+    #[test]
+    fn filters_count_as_what_they_find_does() {
+        let cache = Cache::default();
+        let filter = |n: u8| vec![n; BYTES / 8];
+        for n in 0..32 {
+            cache.put(&filter(n), &Arc::default());
+        }
+        assert_eq!((0..32).filter(|&n| cache.get(&filter(n)).is_some()).count(), 8);
+        cache.put(&vec![0; BYTES + 1], &Arc::default());
+        assert!(cache.get(&vec![0; BYTES + 1]).is_none() && cache.get(&filter(31)).is_some());
     }
 }

@@ -3,6 +3,9 @@
 use crate::entries::entry::Entry;
 use crate::value::{Token, View, put_string};
 
+/// Longest path that is remembered, in about as many bytes as it takes.
+const REMEMBERED: usize = 4096;
+
 /// A part of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Field {
@@ -37,6 +40,11 @@ impl Path {
         let steps: Box<[_]> = path.split(|&byte| byte == b'.').map(key_of).collect();
         let literal = (is_literal_first && steps.len() > 1).then(|| key_of(path));
         Self { literal, steps }
+    }
+
+    /// About how many bytes it takes.
+    fn size(&self) -> usize {
+        self.steps.iter().map(|step| step.len() + size_of::<Box<[u8]>>()).sum()
     }
 
     fn of<'a>(&self, map: &'a [u8]) -> Option<&'a [u8]> {
@@ -102,6 +110,14 @@ impl Field {
     /// Whether it is one of the entry's own, always there and a string.
     pub(super) fn is_own(&self) -> bool {
         !matches!(self, Self::Meta(_) | Self::Data(_))
+    }
+
+    /// Whether it is too long to be remembered.
+    pub(super) fn is_long(&self) -> bool {
+        match self {
+            Self::Meta(path) | Self::Data(path) => path.size() > REMEMBERED,
+            _ => false,
+        }
     }
 
     /// What `entry` has there.

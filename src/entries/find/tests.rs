@@ -327,6 +327,21 @@ fn a_field_is_indexed_when_it_is_asked_for_again_and_the_index_moves_along() {
 }
 
 #[test]
+fn a_long_path_is_searched_but_not_remembered() {
+    let state = many(10);
+    for path in ["data.".to_owned() + &"x.".repeat(1000) + "x", "x".repeat(5000)] {
+        let field = field::Field::parse(path.as_bytes()).unwrap();
+        let filter = value(&json!({path: 3}));
+        for _ in 0..3 {
+            let cache = Cache::default();
+            assert!(find(&state, &cache, filter.as_bytes()).unwrap().is_empty());
+            let place = cache.place.lock().take().unwrap();
+            assert!(place.base.column(&field).is_none());
+        }
+    }
+}
+
+#[test]
 fn indexes_that_nobody_uses_are_given_up() {
     let mut state = many(10);
     let filter = value(&json!({"x": 3}));

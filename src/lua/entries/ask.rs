@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 
+use super::exchange::entry_at;
 use super::home::{EntriesObject, Home, Object};
 use super::version::VersionObject;
 use crate::error::Error;
@@ -122,12 +123,17 @@ impl Ask {
     #[cold]
     pub(super) fn wrong_argument(&self, index: c_int, what: &str, needed: &str) -> Error {
         let got = self.type_of_argument(index);
-        let hint = if self.is_called_with_colon() { "; call with a dot, not a colon" } else { "" };
+        let hint = self.colon_hint();
         Error::invalid(format!("{what} must be {needed}, got {got}{hint}"))
     }
 
+    /// The hint that goes with an error about an argument that is this module.
+    pub(super) fn colon_hint(&self) -> &'static str {
+        if self.is_called_with_colon() { "; call with a dot, not a colon" } else { "" }
+    }
+
     /// Whether the first argument looks like this module.
-    fn is_called_with_colon(&self) -> bool {
+    pub(super) fn is_called_with_colon(&self) -> bool {
         let lua = self.lua;
         if !lua.is_table(1) {
             return false;
@@ -143,7 +149,10 @@ impl Ask {
     pub(super) fn version(&self, index: c_int, least: u64) -> Result<Wanted, Error> {
         let lua = self.lua;
         if let Some(version) = userdata::get::<VersionObject>(lua, self.context, index) {
-            let of = Some(version.home().registry.address());
+            // One of a handle that is closed may be of a file that was opened
+            // again since.
+            let registry = &version.home().registry;
+            let of = registry.check().is_ok().then(|| registry.address());
             return at_least(version.id(), least).map(|id| Wanted { id, of });
         }
         let number = match lua.type_of(index) {
@@ -168,9 +177,13 @@ impl Ask {
 
     /// Answers with the value in the buffer.
     pub(super) fn answer(&mut self) -> Result<c_int, Error> {
-        match decode::push(self.lua, self.context, self.buffer.read(), self.big_int) {
+        let answer = self.buffer.read();
+        match decode::push_to(self.lua, self.context, answer, self.big_int) {
             Ok(()) => Ok(1),
-            Err(unpushable) => Err(Error::invalid(unpushable.to_string())),
+            Err((unpushable, place)) => Err(Error::invalid(match entry_at(answer, place) {
+                Some(id) => format!("entry {}: {unpushable}", String::from_utf8_lossy(id)),
+                None => unpushable.to_string(),
+            })),
         }
     }
 
@@ -204,7 +217,7 @@ impl Ask {
 #[derive(Clone, Copy)]
 pub(super) struct Wanted {
     id: u64,
-    /// The registry of the version object, if it was one.
+    /// The registry of the version object, if it was one and is open.
     of: Option<usize>,
 }
 

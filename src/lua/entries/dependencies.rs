@@ -30,7 +30,7 @@ pub(super) fn build_delta(lua: Lua) -> c_int {
 /// `register_pattern{path =, allow_wildcard =}`.
 pub(super) fn register_pattern(lua: Lua) -> c_int {
     Ask::run(lua, 1, |ask| {
-        if !lua.is_table(1) {
+        if !lua.is_table(1) || ask.is_called_with_colon() {
             return Err(ask.wrong_argument(1, "pattern", "a table of path and allow_wildcard"));
         }
         ask.check_fields(1, "pattern", &["path", "allow_wildcard"])?;

@@ -73,8 +73,15 @@ impl Ask {
 
     /// Appends the value at `index` to the buffer.
     fn encode(&mut self, index: c_int, limits: Limits) -> Result<(), Error> {
-        encode::encode(self.lua, self.context, index, self.buffer.bytes(), limits)
-            .map_err(|refused| refused.error(self.buffer.read()))
+        encode::encode(self.lua, self.context, index, self.buffer.bytes(), limits).map_err(
+            |refused| {
+                // Before there is an error.
+                let hint = self.colon_hint();
+                let mut error = refused.error(self.buffer.read());
+                error.message.push_str(hint);
+                error
+            },
+        )
     }
 
     /// Appends the entries of the list at `index`, named `list`, to the buffer:
@@ -99,7 +106,7 @@ impl Ask {
         }
         let Ok(len) = u32::try_from(len) else { return Err(out_of_memory()) };
         if pairs != len {
-            return Err(Error::invalid(format!("{list} must be a list of entries, got a table")));
+            return Err(self.wrong_argument(index, list, "a list of entries"));
         }
         put_array_header(self.buffer.bytes(), len);
         for place in 1..=i64::from(len) {
@@ -231,4 +238,50 @@ pub(super) fn write_entries<'a>(
         append_entry(out, entry)?;
     }
     Ok(())
+}
+
+/// The id of the entry in an answer that what ends at `place` belongs to. The
+/// answer is an entry, or a list of entries or operations.
+pub(super) fn entry_at(answer: &[u8], place: usize) -> Option<&[u8]> {
+    let mut view = View::new(answer);
+    let Token::Array(len) = view.token() else { return id_in(answer) };
+    let element = (0..len).map(|_| view.skip()).find(|element| {
+        let end = element.as_ptr().addr() - answer.as_ptr().addr() + element.len();
+        end >= place
+    })?;
+    id_in(element)
+}
+
+fn id_in(map: &[u8]) -> Option<&[u8]> {
+    let mut view = View::new(map);
+    let Token::Map(len) = view.token() else { return None };
+    (0..len).find_map(|_| match (view.token(), view.skip()) {
+        (Token::String(b"id"), id) => match View::new(id).token() {
+            Token::String(id) => Some(id),
+            _ => None,
+        },
+        (Token::String(b"entry"), entry) => id_in(entry),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_entry_is_told_that_a_place_in_an_answer_belongs_to() {
+        for (json, expected) in [
+            (r#"{"data": 7, "id": "a:b", "kind": "k"}"#, Some("a:b")),
+            (r#"[{"id": "a:a", "data": 1}, {"id": "a:b", "data": [{"id": 3}, 7]}, {"id": "a:c"}]"#, Some("a:b")),
+            (r#"[{"kind": "entry.delete", "entry": {"id": "a:b"}, "original": {"data": 7}}]"#, Some("a:b")),
+            (r#"["a:b", 7]"#, None),
+            ("7", None),
+        ] {
+            let answer = Value::from_json(json.as_bytes()).unwrap();
+            let seven = answer.as_bytes().iter().position(|&byte| byte == 7).unwrap();
+            let id = entry_at(answer.as_bytes(), seven + 1);
+            assert_eq!(id, expected.map(str::as_bytes), "{json}");
+        }
+    }
 }
