@@ -1,7 +1,7 @@
 //! The engine of one database's entry registry.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -61,6 +61,9 @@ impl Settings {
     }
 }
 
+/// Numbers registries.
+static SERIALS: AtomicUsize = AtomicUsize::new(1);
+
 /// The entry registry of one database.
 pub(crate) struct Engine {
     pub(super) settings: Settings,
@@ -81,6 +84,8 @@ pub(crate) struct Engine {
     pub(super) news: Mutex<Vec<Changeset>>,
     pub(super) watch: Watch,
     pub(super) policy: Mutex<Option<Policy>>,
+    pub(super) has_policy: AtomicBool,
+    serial: usize,
     /// Held to publish, and to take in what others made.
     pub(super) publishing: Mutex<()>,
     lineage: Mutex<Option<Lineage>>,
@@ -165,6 +170,8 @@ impl Engine {
             news: Mutex::default(),
             watch: Watch::default(),
             policy: Mutex::default(),
+            has_policy: AtomicBool::new(false),
+            serial: SERIALS.fetch_add(1, Ordering::Relaxed),
             publishing: Mutex::default(),
             lineage: Mutex::default(),
             recent: Recent::default(),
@@ -207,9 +214,9 @@ impl Engine {
         }
     }
 
-    /// A number that no other open registry has.
+    /// A number that no other registry of this process has, or had.
     pub(super) fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
+        self.serial
     }
 
     /// Whether it is being closed: nothing is waited for any more.
