@@ -154,7 +154,9 @@ mod tests {
         for n in 0..100 {
             let mut changes = registry.snapshot().unwrap().changes();
             let id = format!("a:{n}");
-            changes.create(Entry::new(IdRef::parse(id.as_bytes()), b"k", None, None).unwrap()).unwrap();
+            changes
+                .create(Entry::new(IdRef::parse(id.as_bytes()), b"k", None, None).unwrap())
+                .unwrap();
             changes.apply().unwrap();
         }
         let filter = Value::from_json(br#"{"kind": "k"}"#).unwrap();

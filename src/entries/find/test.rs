@@ -220,7 +220,8 @@ mod tests {
         let nans = |len: u32| {
             let mut bytes = Vec::new();
             put_array_header(&mut bytes, len);
-            (0..len).for_each(|n| put_float(&mut bytes, if n % 2 == 0 { f64::NAN } else { -f64::NAN }));
+            (0..len)
+                .for_each(|n| put_float(&mut bytes, if n % 2 == 0 { f64::NAN } else { -f64::NAN }));
             bytes
         };
         assert!(holds(&nans(100), &nans(99)) && !holds(&nans(100), content.as_bytes()));

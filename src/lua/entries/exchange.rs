@@ -273,8 +273,14 @@ mod tests {
     fn the_entry_is_told_that_a_place_in_an_answer_belongs_to() {
         for (json, expected) in [
             (r#"{"data": 7, "id": "a:b", "kind": "k"}"#, Some("a:b")),
-            (r#"[{"id": "a:a", "data": 1}, {"id": "a:b", "data": [{"id": 3}, 7]}, {"id": "a:c"}]"#, Some("a:b")),
-            (r#"[{"kind": "entry.delete", "entry": {"id": "a:b"}, "original": {"data": 7}}]"#, Some("a:b")),
+            (
+                r#"[{"id": "a:a", "data": 1}, {"id": "a:b", "data": [{"id": 3}, 7]}, {"id": "a:c"}]"#,
+                Some("a:b"),
+            ),
+            (
+                r#"[{"kind": "entry.delete", "entry": {"id": "a:b"}, "original": {"data": 7}}]"#,
+                Some("a:b"),
+            ),
             (r#"["a:b", 7]"#, None),
             ("7", None),
         ] {
