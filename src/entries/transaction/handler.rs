@@ -215,9 +215,13 @@ impl Handlers {
         handler
     }
 
-    /// Has it be asked from the next transaction on.
+    /// Has it be asked from the next transaction on, unless it was cancelled
+    /// meanwhile.
     pub(in crate::entries) fn add(&self, handler: &Arc<Handler>) {
         let _one_at_a_time = self.changing.lock();
+        if handler.is_cancelled() {
+            return;
+        }
         let mut list = Vec::clone(&self.list.load());
         list.push(Arc::clone(handler));
         self.list.store(Arc::new(list));
