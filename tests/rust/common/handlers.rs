@@ -241,7 +241,7 @@ impl Stage {
     pub fn each(options: &Options, test: impl Fn(&Self)) {
         for way in [Way::Direct, Way::Late, Way::Queued, Way::Mixed] {
             // A failure shows which.
-            println!("{way:?}");
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{way:?}\n"));
             test(&Self::new(way, options));
         }
     }
