@@ -1,120 +1,10 @@
-/* Feeds: the order of events, what is lost, other processes, poll(2) and
- * closing. */
+/* Feeds: the order of events, what is lost, poll(2) and closing. */
 #include "entries.h"
+#include "feeds.h"
 #include "handlers.h"
-#include "process.h"
 #include "threads.h"
 
-#include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <unistd.h>
-
 static acervo *db;
-
-/* Long enough for the slowest machine: only what hangs waits for it. */
-enum { LONG_MS = 60000 };
-
-static acervo_feed *feed_of(acervo *of, uint32_t capacity)
-{
-    acervo_feed *feed = NULL;
-    CHECK_OK(acervo_events(of, capacity, &feed, ERR));
-    CHECK(feed != NULL);
-    return feed;
-}
-
-static void text_in(const acervo_value *map, const char *key, char *out, size_t room)
-{
-    acervo_value *text = NULL;
-    const char *bytes = NULL;
-    size_t length = 0;
-    CHECK_OK(acervo_value_get(map, key, ACERVO_NTS, &text, ERR));
-    CHECK_OK(acervo_value_as_string(text, &bytes, &length, ERR));
-    CHECK(length < room);
-    memcpy(out, bytes, length);
-    out[length] = '\0';
-    acervo_value_free(text);
-}
-
-/* The event as a word: begin@1, +a:x@1, gap@7; foreign ones behind an F. */
-static void word_of(acervo_value *event, char *out, size_t room)
-{
-    static const char *const names[][2] = {
-        {"registry.begin", "begin"},     {"registry.commit", "commit"},
-        {"registry.discard", "discard"}, {"entry.create", "+"},
-        {"entry.update", "~"},           {"entry.delete", "-"},
-        {"gap", "gap"},
-    };
-    char kind[32], id[64] = "";
-    const char *name = NULL;
-    acervo_value *part = NULL;
-    int64_t version = -1;
-    bool foreign = false;
-    text_in(event, "kind", kind, sizeof kind);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        name = strcmp(names[i][0], kind) == 0 ? names[i][1] : name;
-    CHECK(name != NULL);
-    CHECK_OK(acervo_value_get(event, "version", ACERVO_NTS, &part, ERR));
-    CHECK_OK(acervo_value_as_int(part, &version, ERR));
-    acervo_value_free(part);
-    if (acervo_value_get(event, "foreign", ACERVO_NTS, &part, NULL) == ACERVO_OK) {
-        CHECK_OK(acervo_value_as_bool(part, &foreign, ERR));
-        acervo_value_free(part);
-    }
-    if (acervo_value_get(event, "entry", ACERVO_NTS, &part, NULL) == ACERVO_OK) {
-        text_in(part, "id", id, sizeof id);
-        acervo_value_free(part);
-    }
-    snprintf(out, room, "%s%s%s@%" PRId64, foreign ? "F" : "", name, id, version);
-    acervo_value_free(event);
-}
-
-/* Reads as many events as `expected` has words, and no more. */
-static void check_read(const char *file, int line, acervo_feed *feed, int64_t timeout_ms,
-                       const char *expected)
-{
-    char text[1024] = "";
-    size_t used = 0;
-    for (const char *at = expected; at != NULL && *at != '\0';
-         at = strchr(at, ' ') != NULL ? strchr(at, ' ') + 1 : NULL) {
-        acervo_value *event = NULL;
-        char word[96];
-        if (acervo_feed_next(feed, timeout_ms, &event, NULL) != ACERVO_OK)
-            check_failed(file, line, "no more events behind \"%s\", not \"%s\"", text, expected);
-        word_of(event, word, sizeof word);
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used > 0 ? " " : "",
-                                 word);
-    }
-    check_text(file, line, "what the feed told", text, expected);
-}
-
-static void check_empty(const char *file, int line, acervo_feed *feed)
-{
-    acervo_value *event = (acervo_value *)feed;
-    check_fails(file, line, "acervo_feed_next", acervo_feed_next(feed, 0, &event, ERR),
-                ACERVO_TIMEOUT, "no event");
-    CHECK(event == NULL);
-}
-
-/* What waits in the feed. */
-#define CHECK_TOLD(feed, expected)                            \
-    do {                                                      \
-        check_read(__FILE__, __LINE__, feed, 0, expected);    \
-        check_empty(__FILE__, __LINE__, feed);                \
-    } while (0)
-/* What comes, from elsewhere. */
-#define CHECK_COMES(feed, expected) check_read(__FILE__, __LINE__, feed, LONG_MS, expected)
-
-static bool is_readable(const acervo_feed *feed, int timeout_ms)
-{
-    struct pollfd poll_fd = {.fd = acervo_feed_fd(feed), .events = POLLIN};
-    CHECK(poll_fd.fd >= 0);
-    CHECK(poll(&poll_fd, 1, timeout_ms) >= 0);
-    return (poll_fd.revents & POLLIN) != 0;
-}
 
 /* --------------------------------------------------------------------- order */
 
@@ -125,7 +15,7 @@ static void a_feed_tells_transactions_in_order_with_their_version(void)
     db = open_database(":memory:");
     apply_create(db, "a:before", "1");
     feed = feed_of(db, 100);
-    check_empty(__FILE__, __LINE__, feed);
+    CHECK_EMPTY(feed);
     changes = changes_of(db);
     queue_create(changes, "b:y", "1");
     queue_create(changes, "a:x", "1");
@@ -200,12 +90,12 @@ static void what_does_not_fit_is_one_gap_with_the_version_current_when_read(void
         apply_create(db, "a:x", "1");
         apply_delete(db, "a:x");
     }
-    check_read(__FILE__, __LINE__, narrow, 0, "begin@1 +a:x@1 commit@1");
+    CHECK_READ(narrow, 0, "begin@1 +a:x@1 commit@1");
     apply_create(db, "a:x", "1");
     CHECK_TOLD(narrow, "gap@7");
     apply_delete(db, "a:x");
     CHECK_TOLD(narrow, "begin@8 -a:x@8 commit@8");
-    check_read(__FILE__, __LINE__, wide, 0, "begin@1 +a:x@1 commit@1 begin@2 -a:x@2 commit@2");
+    CHECK_READ(wide, 0, "begin@1 +a:x@1 commit@1 begin@2 -a:x@2 commit@2");
     acervo_feed_free(narrow);
     acervo_feed_free(wide);
     close_database(db);
@@ -244,9 +134,9 @@ static void next_waits_for_good_below_0_and_as_long_as_it_is_told(void)
         db = open_database(":memory:");
         feed = feed_of(db, 8);
         thread = start(create_x, &go);
-        check_empty(__FILE__, __LINE__, feed);
+        CHECK_EMPTY(feed);
         happen(&go);
-        check_read(__FILE__, __LINE__, feed, timeouts[i], "begin@1 +a:x@1 commit@1");
+        CHECK_READ(feed, timeouts[i], "begin@1 +a:x@1 commit@1");
         join(thread);
         acervo_feed_free(feed);
         close_database(db);
@@ -266,13 +156,13 @@ static void the_descriptor_is_readable_while_there_is_something_to_read(void)
     CHECK(is_readable(feed, 0));
     /* Asked for when there is something already. */
     CHECK(is_readable(late, 0));
-    check_read(__FILE__, __LINE__, feed, 0, "begin@1 +a:x@1");
+    CHECK_READ(feed, 0, "begin@1 +a:x@1");
     CHECK(is_readable(feed, 0));
     CHECK_TOLD(feed, "commit@1");
     CHECK(!is_readable(feed, 0));
     apply_update(db, "a:x", "2");
     apply_update(db, "a:x", "3");
-    check_read(__FILE__, __LINE__, feed, 0, "begin@2 ~a:x@2 commit@2");
+    CHECK_READ(feed, 0, "begin@2 ~a:x@2 commit@2");
     CHECK(is_readable(feed, 0));
     CHECK_TOLD(feed, "gap@3");
     CHECK(!is_readable(feed, 0));
@@ -301,53 +191,6 @@ static void feeds_refuse_what_is_wrong(void)
     CHECK_OK(acervo_close(db, ERR));
     CHECK_FAILS(acervo_events(db, 8, &feed, ERR), ACERVO_INTERNAL, "closed");
     acervo_free(db);
-}
-
-/* ------------------------------------------------------------ other processes */
-
-/* Makes v2 and v3, goes back to v1, and ends when it is told. */
-static void change_elsewhere(const char *path)
-{
-    char byte;
-    db = open_database(path);
-    apply_create(db, "a:y", "1");
-    apply_update(db, "a:x", "2");
-    send_bytes(STDOUT_FILENO, "!", 1);
-    receive_bytes(STDIN_FILENO, &byte, 1);
-    CHECK_OK(acervo_apply_version(db, 1, ERR));
-    close_database(db);
-}
-
-static void versions_of_another_process_are_told_as_foreign(void)
-{
-    const char *path = scratch_path("foreign.db");
-    recorder replayed = {.name = "R"}, asked = {.name = "A"};
-    acervo_feed *feed;
-    process other;
-    char byte;
-    clear_log();
-    db = open_database(path);
-    apply_create(db, "a:x", "1");
-    listen(db, "**", ACERVO_ON_REPLAY | ACERVO_ON_TRANSACTION, &replayed);
-    listen(db, "**", ACERVO_ON_TRANSACTION, &asked);
-    CHECK_LOG("R.+a:x");
-    feed = feed_of(db, 100);
-    CHECK(!is_readable(feed, 0));
-    other = start_process("--change", path);
-    /* Nobody here calls anything: the descriptor alone wakes. */
-    CHECK(is_readable(feed, LONG_MS));
-    CHECK_COMES(feed, "Fbegin@2 F+a:y@2 Fcommit@2 Fbegin@3 F~a:x@3 Fcommit@3");
-    receive_bytes(other.from, &byte, 1);
-    CHECK_INT(head_of(db), 3);
-    send_bytes(other.to, "!", 1);
-    finish_process(&other);
-    CHECK_COMES(feed, "Fbegin@1 F-a:y@1 F~a:x@1 Fcommit@1");
-    /* Told at the latest before the next transaction of our own. */
-    apply_create(db, "a:z", "1");
-    CHECK_LOG("R.foreign+a:y R.foreign~a:x R.foreign-a:y R.foreign~a:x "
-              "R.begin A.begin R.+a:z A.+a:z R.commit A.commit");
-    acervo_feed_free(feed);
-    close_database(db);
 }
 
 /* ------------------------------------------------------------------- closing */
@@ -405,7 +248,7 @@ static void what_came_before_a_close_can_still_be_read(void)
     feed = feed_of(db, 8);
     apply_create(db, "a:x", "1");
     close_database(db);
-    check_read(__FILE__, __LINE__, feed, 0, "begin@1 +a:x@1 commit@1");
+    CHECK_READ(feed, 0, "begin@1 +a:x@1 commit@1");
     read_to_the_end(feed);
     acervo_feed_free(feed);
 }
@@ -422,6 +265,8 @@ static void a_feed_keeps_its_database_alive(void)
     close_database(second);
     CHECK_TOLD(feed, "begin@1 +a:x@1 commit@1");
     acervo_feed_free(feed);
+    /* Waits until it is closed. */
+    close_database(open_database(scratch_path("kept.db")));
 }
 
 int main(int argc, char **argv)
@@ -435,16 +280,10 @@ int main(int argc, char **argv)
         TEST(next_waits_for_good_below_0_and_as_long_as_it_is_told),
         TEST(the_descriptor_is_readable_while_there_is_something_to_read),
         TEST(feeds_refuse_what_is_wrong),
-        TEST(versions_of_another_process_are_told_as_foreign),
         TEST(closing_wakes_who_waits),
         TEST(closing_one_of_several_handles_ends_its_feeds_only),
         TEST(what_came_before_a_close_can_still_be_read),
         TEST(a_feed_keeps_its_database_alive),
     };
-    if (argc == 3 && strcmp(argv[1], "--change") == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        change_elsewhere(argv[2]);
-        return 0;
-    }
     return RUN_TESTS(cases, argc, argv);
 }
