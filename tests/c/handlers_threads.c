@@ -19,7 +19,7 @@ static void open_memory(const char *options)
 
 /* What a handler leaves to be answered. */
 typedef struct desk {
-    event came;
+    moment came;
     acervo_op *op;
     const char *reason; /* NULL: accept */
 } desk;
@@ -54,7 +54,7 @@ static void *answer_from_desk(void *argument)
 
 static void a_pending_operation_is_accepted_from_another_thread(void)
 {
-    desk at = {.came = EVENT};
+    desk at = {.came = MOMENT};
     recorder own = {.answer = leave_on_desk, .data = &at};
     pthread_t answering;
     open_memory(NULL);
@@ -68,7 +68,7 @@ static void a_pending_operation_is_accepted_from_another_thread(void)
 
 static void a_pending_operation_is_rejected_from_another_thread(void)
 {
-    desk at = {.came = EVENT, .reason = "later, please"};
+    desk at = {.came = MOMENT, .reason = "later, please"};
     recorder own = {.answer = leave_on_desk, .data = &at};
     pthread_t answering;
     open_memory(NULL);
@@ -81,7 +81,7 @@ static void a_pending_operation_is_rejected_from_another_thread(void)
 
 static void silence_is_a_timeout_and_an_answer_then_is_too_late(void)
 {
-    desk at = {.came = EVENT};
+    desk at = {.came = MOMENT};
     recorder own = {.answer = leave_on_desk, .data = &at};
     acervo_error *err = NULL;
     acervo_changes *changes;
@@ -174,7 +174,7 @@ static void a_handler_may_cancel_itself_and_others(void)
 
 /* A handler that runs until it is let go. */
 typedef struct gate {
-    event entered, open;
+    moment entered, open;
     acervo_subscription *subscription;
     atomic_bool left, cancelled;
 } gate;
@@ -232,7 +232,7 @@ static void *cancel_gate(void *argument)
 
 static void cancelling_waits_for_a_running_call(void)
 {
-    gate at = {.entered = EVENT, .open = EVENT};
+    gate at = {.entered = MOMENT, .open = MOMENT};
     recorder own = {.answer = pass_gate, .data = &at};
     applying one;
     pthread_t cancelling;
@@ -254,7 +254,7 @@ static void what_a_cancelled_handler_left_pending_is_accepted_and_destroy_has_ru
 {
     /* Often: whoever waits for the answer may hold on to the handler. */
     for (int round = 0; round < 200; round++) {
-        desk at = {.came = EVENT};
+        desk at = {.came = MOMENT};
         recorder own = {.answer = leave_on_desk, .data = &at};
         acervo_subscription *subscription;
         applying one;
@@ -292,7 +292,7 @@ static void check_nothing_written(const char *name)
 
 static void closing_ends_the_wait_for_an_answer(void)
 {
-    desk at = {.came = EVENT};
+    desk at = {.came = MOMENT};
     recorder own = {.answer = leave_on_desk, .data = &at};
     applying one;
     db = open_database(scratch_path("pending.db"));
@@ -310,7 +310,7 @@ static void closing_ends_the_wait_for_an_answer(void)
 
 static void closing_waits_for_a_running_call_and_gives_the_transaction_up(void)
 {
-    gate at = {.entered = EVENT, .open = EVENT};
+    gate at = {.entered = MOMENT, .open = MOMENT};
     recorder own = {.answer = pass_gate, .data = &at};
     applying one;
     pthread_t closing;
@@ -375,7 +375,7 @@ static int32_t open_again(recorder *own, acervo_op *op)
 
 static void a_handler_that_opens_the_file_while_it_is_closed_does_not_wait_for_itself(void)
 {
-    gate at = {.entered = EVENT, .open = EVENT};
+    gate at = {.entered = MOMENT, .open = MOMENT};
     recorder own = {.answer = open_again, .data = &at};
     applying one;
     pthread_t closing;
@@ -462,7 +462,7 @@ static void transactions_of_many_threads_come_one_after_the_other(void)
 
 static void those_who_wait_for_their_turn_are_told_of_the_close(void)
 {
-    desk at = {.came = EVENT};
+    desk at = {.came = MOMENT};
     recorder own = {.answer = leave_on_desk, .data = &at};
     applying all[THREADS];
     open_memory(NULL);

@@ -11,7 +11,7 @@ pthread_t start(void *(*body)(void *), void *argument)
 
 void join(pthread_t thread) { CHECK(pthread_join(thread, NULL) == 0); }
 
-void happen(event *own)
+void happen(moment *own)
 {
     pthread_mutex_lock(&own->lock);
     own->happened = true;
@@ -19,7 +19,7 @@ void happen(event *own)
     pthread_mutex_unlock(&own->lock);
 }
 
-void await(event *own)
+void await(moment *own)
 {
     pthread_mutex_lock(&own->lock);
     while (!own->happened)

@@ -1,4 +1,4 @@
-/* Threads, and events that they wait for. */
+/* Threads, and moments that they wait for. */
 #ifndef ACERVO_TESTS_THREADS_H
 #define ACERVO_TESTS_THREADS_H
 
@@ -10,15 +10,15 @@ pthread_t start(void *(*body)(void *), void *argument);
 void join(pthread_t thread);
 
 /* Something that happens once. */
-typedef struct event {
+typedef struct moment {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool happened;
-} event;
-#define EVENT {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false}
+} moment;
+#define MOMENT {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false}
 
-void happen(event *own);
+void happen(moment *own);
 /* Waits for it, for good. */
-void await(event *own);
+void await(moment *own);
 
 #endif
