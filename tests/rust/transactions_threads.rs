@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use acervo::database::Options;
-use acervo::entries::{Attention, Caller, OpKind, Plain, Question, Queue, Rejection, Responder};
+use acervo::entries::{
+    Attention, Caller, OpKind, Plain, Question, Queue, Rejection, Responder, Wants,
+};
 use acervo::error::Code;
 use common::handlers::{
     ALL, Answer, REPLAY, Stage, Way, entry, number, refusal, state, wait_until,
@@ -137,10 +139,9 @@ fn threads_that_apply_read_and_answer_late_make_linear_versions_and_leave_nothin
     let stage = Stage::new(Way::Mixed, &Options::default());
     stage.apply("create k.all c:all 0").unwrap();
     let worlds: Vec<Arc<World>> = (0..3).map(|_| Arc::default()).collect();
+    let wants = Wants { replay: true, ..ALL };
     for (world, nth) in worlds.iter().zip([41, 67, 97]) {
-        let wants = acervo::entries::Wants { replay: true, ..ALL };
         let responder = stage.responder(world.answer(nth));
-        // The replay may be what it refuses.
         stage.registry.on(b"**", wants, responder, &Plain::default()).unwrap();
     }
     let own = Arc::<World>::default();
@@ -158,7 +159,7 @@ fn threads_that_apply_read_and_answer_late_make_linear_versions_and_leave_nothin
                 let caller: &dyn Caller = match &serving {
                     Some(serving) => {
                         let responder = Responder::Queued(Arc::clone(&serving.queue), 0);
-                        stage.registry.on(b"k.pair", ALL, responder, serving).unwrap();
+                        stage.registry.on(b"k.pair", wants, responder, serving).unwrap();
                         serving
                     }
                     None => &plain,
@@ -201,6 +202,12 @@ fn threads_that_apply_read_and_answer_late_make_linear_versions_and_leave_nothin
     for (version, id) in versions.iter().zip(0_u64..) {
         assert_eq!((version.id, version.parent), (id, id.checked_sub(1)));
     }
+    let pairs = state(&stage.registry)
+        .split(' ')
+        .filter(|it| !it.starts_with("c:"))
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert_eq!(own.text(), pairs);
     for world in &worlds {
         // What it accepted and did not undo is what counts.
         assert_eq!(world.text(), state(&stage.registry));
