@@ -247,8 +247,12 @@ impl Stage {
     }
 
     pub fn responder(&self, answer: Answer) -> Responder {
+        self.responder_by(self.way, answer)
+    }
+
+    pub fn responder_by(&self, way: Way, answer: Answer) -> Responder {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        match (self.way, number % 3) {
+        match (way, number % 3) {
             (Way::Direct, _) | (Way::Mixed, 0) => direct(answer),
             (Way::Late, _) | (Way::Mixed, 1) => self.answerer.responder(answer),
             (Way::Queued, _) | (Way::Mixed, _) => self.worker.responder(answer),
