@@ -119,6 +119,50 @@ struct lua_State;
 // For those who look for a fault.
 #define ACERVO_LOG_DEBUG 4
 
+// What a handler returns to say yes.
+#define ACERVO_ACCEPT 0
+
+// What a handler returns to answer later, with acervo_op_accept or
+// acervo_op_reject.
+#define ACERVO_PENDING 1
+
+// An entry is created.
+#define ACERVO_OP_CREATE 1
+
+// An entry is replaced.
+#define ACERVO_OP_UPDATE 2
+
+// An entry is removed.
+#define ACERVO_OP_DELETE 3
+
+// A transaction begins.
+#define ACERVO_OP_BEGIN 4
+
+// Everything was accepted; the version is about to be written.
+#define ACERVO_OP_COMMIT 5
+
+// The transaction was given up, and what was accepted undone.
+#define ACERVO_OP_DISCARD 6
+
+// It undoes what the handler accepted before. A refusal stops nothing; it is
+// told to who applied.
+#define ACERVO_OP_FLAG_UNDO 1
+
+// A dry run: it is undone in any case.
+#define ACERVO_OP_FLAG_DRY_RUN 2
+
+// Another process did it: the handler is told, not asked; its answer does not
+// count.
+#define ACERVO_OP_FLAG_FOREIGN 4
+
+// The handler is also asked at begin and commit, and told about a discard,
+// of every transaction, whatever that touches.
+#define ACERVO_ON_TRANSACTION 1
+
+// The handler is first asked about every matching entry that is there, as a
+// create, dependencies first; and it is told what other processes do.
+#define ACERVO_ON_REPLAY 2
+
 // An open database file, or one in memory.
 //
 // All handles of one file in a process share its state. Reference counted;
@@ -163,6 +207,12 @@ typedef struct acervo_entry acervo_entry;
 // Threads: any.
 typedef struct acervo_error acervo_error;
 
+// What happens to the entry registry from when it was made on. Keeps its
+// database alive.
+//
+// Threads: one at a time.
+typedef struct acervo_feed acervo_feed;
+
 // The registry, the store of one ident, or the store's raw keys.
 //
 // Reads look into memory. Writes to the registry return when memory holds
@@ -171,6 +221,16 @@ typedef struct acervo_error acervo_error;
 //
 // Threads: any.
 typedef struct acervo_kv acervo_kv;
+
+// What one handler is asked about once: an operation on an entry, or a step
+// of the transaction.
+//
+// Reference counted. The handler's argument is borrowed for the call; one
+// that is to be answered later is retained and then freed with acervo_op_free.
+// Does not keep the database open.
+//
+// Threads: any.
+typedef struct acervo_op acervo_op;
 
 // Options for acervo_open.
 //
@@ -185,6 +245,11 @@ typedef struct acervo_options acervo_options;
 //
 // Threads: any.
 typedef struct acervo_snapshot acervo_snapshot;
+
+// A handler that is registered. Keeps its database alive.
+//
+// Threads: one at a time.
+typedef struct acervo_subscription acervo_subscription;
 
 // An immutable value: nil, bool, int, float, string, array or map.
 //
@@ -207,6 +272,37 @@ typedef int32_t (*acervo_kv_each_fn)(void *userdata,
                                      size_t key_len,
                                      const acervo_value *value,
                                      int64_t timestamp);
+
+// Is asked about a change of the entry registry before it counts. Returns
+// ACERVO_ACCEPT; ACERVO_PENDING, to answer later: retain `op` for that; or a
+// negative code, the kind of its refusal: acervo_op_set_error before gives the
+// reason. An operation that is refused as ACERVO_NOT_FOUND is asked about
+// again when others were accepted. Any other number is a refusal as
+// ACERVO_INTERNAL.
+//
+// `op` is borrowed for the call. Called on the thread that applies (or, with
+// ACERVO_ON_REPLAY, registers, or on one of the library's that tells what
+// other processes did), with no lock held, one call at a time. It may call
+// everything but what changes entries of the same database: acervo_changes_apply,
+// acervo_apply_version, acervo_load_state, acervo_prune and registering with a
+// replay are ACERVO_INVALID there, and it sees the state before the
+// transaction. It must not unwind.
+typedef int32_t (*acervo_handler_fn)(void *userdata, acervo_op *op);
+
+// Tells whether `actor` may do `action` on `resource`: "registry.get" on an
+// entry's id; "registry.apply" and "registry.apply_version", where `resource`
+// is empty. `actor` is empty for a script without one. Texts are borrowed for
+// the call and have no NUL behind them.
+//
+// Called on the thread of the script, several at a time, with no lock held; it
+// may call everything but acervo_close. It must not unwind.
+typedef bool (*acervo_policy_fn)(void *userdata,
+                                 const char *actor,
+                                 size_t actor_len,
+                                 const char *action,
+                                 size_t action_len,
+                                 const char *resource,
+                                 size_t resource_len);
 
 // The Lua C API as the host's compiler found it. Filled by `acervo_lua.h`.
 //
@@ -476,7 +572,10 @@ acervo_options *acervo_options_new(void);
 // `flush_interval_ms`, `registry_persistent`, `value_limit`, `memory_limit`,
 // `read_only`, `busy_timeout_ms`, `file_mode`, `history` (where the versions
 // of the entry registry are kept: "sqlite", "memory", "none"), `history_keep`
-// (how many; older ones are pruned). See docs/c.md.
+// (how many; older ones are pruned), `handler_timeout_ms` (how long the answer
+// of a handler is waited for), `require_handler` (an entry whose kind has no
+// handler is refused), `internal_kinds` (an array of kinds that no handler is
+// asked about). See docs/operations.md.
 //
 // ACERVO_INVALID naming the option: unknown, wrong type, out of range.
 //
@@ -1099,6 +1198,28 @@ int32_t acervo_version_next(acervo *db,
 // Threads: any.
 int32_t acervo_prune(acervo *db, uint64_t version, acervo_error **err);
 
+// Replays the history up to `version` (NULL: the stored head) on top of
+// `entries`, a baseline that is in no version, and makes that the current
+// state. For boot: once, before the first apply, by any handle of the file.
+// Handlers are asked about every entry there is then, as creates in one
+// transaction, dependencies first. Makes no version and does not move the
+// stored head. `out_version`, the version that is current now, may be NULL.
+//
+// ACERVO_INVALID: a state was loaded or changed before (a refused load does
+// not count); an element that is NULL or whose id is there twice, named as
+// `baseline[1]` for the first; from inside a handler. ACERVO_NOT_FOUND: there
+// is no such version, or it was pruned. ACERVO_UNAVAILABLE: the database keeps
+// no history; locked by another process, I/O error. Else what a handler
+// refuses.
+//
+// Threads: any.
+int32_t acervo_load_state(acervo *db,
+                          const acervo_entry *const *entries,
+                          size_t len,
+                          const uint64_t *version,
+                          uint64_t *out_version,
+                          acervo_error **err);
+
 // The operations that turn one list of entries into another, in the order of
 // an apply: an array of maps of `kind`, `entry` and, for updates and deletes,
 // `original`. Equal entries give none. NULL with length 0 is an empty list.
@@ -1156,6 +1277,154 @@ int32_t acervo_dependencies(acervo *db,
                             bool transitive,
                             acervo_value **out_ids,
                             acervo_error **err);
+
+// What is done: ACERVO_OP_CREATE and so on; ACERVO_INVALID for NULL.
+//
+// Threads: any.
+int32_t acervo_op_kind(const acervo_op *op);
+
+// Under which circumstances: ACERVO_OP_FLAG_UNDO and so on, or-ed; 0 for none,
+// and for NULL.
+//
+// Threads: any.
+uint32_t acervo_op_flags(const acervo_op *op);
+
+// The entry as it will be; for a delete the entry that goes. Borrowed until
+// the op is freed; to keep it longer: acervo_entry_retain. NULL for begin,
+// commit and discard, and for NULL.
+//
+// Threads: any.
+const acervo_entry *acervo_op_entry(const acervo_op *op);
+
+// The entry as it was, for updates and deletes. Borrowed until the op is
+// freed. NULL for everything else, and for NULL.
+//
+// Threads: any.
+const acervo_entry *acervo_op_original(const acervo_op *op);
+
+// Notes why it will be refused; refuses nothing yet. `message`, copied, goes
+// with what the handler returns, which then is the kind; or, with the kind
+// `code`, with acervo_op_reject. Again: replaces it.
+//
+// ACERVO_INVALID: NULL, a `code` that is none or no failure, a bad text.
+// ACERVO_FORKED. There is no error object.
+//
+// Threads: any.
+int32_t acervo_op_set_error(acervo_op *op, int32_t code, const char *message, size_t message_len);
+
+// One more reference to the same op. Owned: free with acervo_op_free. NULL for
+// NULL.
+//
+// Threads: any.
+acervo_op *acervo_op_retain(acervo_op *op);
+
+// Frees one reference. NULL is accepted. Answers nothing: an op that is
+// pending stays so.
+//
+// Threads: any.
+void acervo_op_free(acervo_op *op);
+
+// Says yes to a pending op; may come before the handler has returned
+// ACERVO_PENDING.
+//
+// ACERVO_INVALID "too late": it was answered before, or nobody waits any more.
+//
+// Threads: any.
+int32_t acervo_op_accept(acervo_op *op, acervo_error **err);
+
+// Says no to a pending op, with what acervo_op_set_error has noted; else as
+// ACERVO_INVALID without a reason. Otherwise as acervo_op_accept.
+//
+// Threads: any.
+int32_t acervo_op_reject(acervo_op *op, acervo_error **err);
+
+// Has `function` be asked about every change of an entry whose kind matches
+// `kind_pattern`: segments between dots, `*` for any one, `**` for any number,
+// `(a|b)` for a choice. Handlers are asked in the order in which they were
+// registered. `flags`: ACERVO_ON_TRANSACTION, ACERVO_ON_REPLAY, or-ed.
+//
+// `out` is owned: free with acervo_subscription_cancel. It may be NULL: the
+// handler then stays until the last handle of the file is closed. `destroy`
+// (may be NULL) runs once: when the handler was cancelled and no call of it
+// runs, when the database goes, or if this fails; on any thread, and it may
+// call what a handler may.
+//
+// ACERVO_INVALID: a NULL function, a bad pattern, unknown flags; a replay from
+// inside a handler. With ACERVO_ON_REPLAY also what the handler refuses; it is
+// not registered then.
+//
+// Threads: any.
+int32_t acervo_on(acervo *db,
+                  const char *kind_pattern,
+                  size_t len,
+                  uint32_t flags,
+                  acervo_handler_fn function,
+                  void *userdata,
+                  void (*destroy)(void *userdata),
+                  acervo_subscription **out,
+                  acervo_error **err);
+
+// Has the handler not be asked any more, and frees the subscription. Waits for
+// a running call of the handler, unless made from inside it: when this
+// returns, none runs and `destroy` has run; from inside it that runs when the
+// call has ended. What the handler has left pending counts as accepted. NULL
+// is accepted, and a subscription whose database was closed.
+//
+// Threads: one at a time.
+void acervo_subscription_cancel(acervo_subscription *subscription);
+
+// A stream of what happens to the entry registry from now on. Up to `capacity`
+// events (1 or more) wait to be read; a transaction that does not fit is lost,
+// with what comes behind it, and told as one event "gap". Never holds up an
+// apply. `out` is owned: free with acervo_feed_free.
+//
+// ACERVO_INVALID: a capacity of 0.
+//
+// Threads: any.
+int32_t acervo_events(acervo *db, uint32_t capacity, acervo_feed **out, acervo_error **err);
+
+// The next event; waits for it up to `timeout_ms` milliseconds, below 0 for
+// good. A map of `kind` ("registry.begin", "entry.create", "entry.update",
+// "entry.delete", "registry.commit", "registry.discard", "gap"), `version`
+// (the one that the transaction makes or moves to; of a gap the current one)
+// and, where there are any, `entry`, `original` and `foreign` (true: another
+// process did it). The events of a transaction come together, when it has
+// ended. `out_event` is owned: free with acervo_value_free.
+//
+// ACERVO_TIMEOUT: none came. ACERVO_INTERNAL: the database is closed, also
+// while this waits; what had come before can be read first.
+//
+// Threads: one at a time.
+int32_t acervo_feed_next(acervo_feed *feed,
+                         int64_t timeout_ms,
+                         acervo_value **out_event,
+                         acervo_error **err);
+
+// A descriptor for poll(2) and its like, readable while acervo_feed_next has
+// something to give: an event, or that the database is closed. Borrowed until
+// the feed is freed; neither read from it nor close it. -1 for NULL, in a
+// forked child, and if the process has no descriptors left.
+//
+// Threads: one at a time.
+int acervo_feed_fd(const acervo_feed *feed);
+
+// Frees a feed, with what was not read. NULL is accepted.
+//
+// Threads: one at a time.
+void acervo_feed_free(acervo_feed *feed);
+
+// Has `function` be asked about what scripts do with entries, from now on;
+// NULL: they may do everything, as at first. Holds for all handles of the
+// file. Calls of this header are the host's own and never asked about.
+// `destroy` (may be NULL) runs once: when another policy takes the place and
+// no call runs, when the database goes, or if this fails.
+//
+// Threads: any.
+int32_t acervo_set_policy(acervo *db,
+                          acervo_policy_fn function,
+                          void *userdata,
+                          void (*destroy)(void *userdata),
+                          acervo_error **err);
 
 // Behind acervo_lua_attach of `acervo_lua.h`; call that.
 //

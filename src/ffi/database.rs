@@ -42,7 +42,10 @@ pub extern "C" fn acervo_options_new() -> *mut acervo_options {
 /// `flush_interval_ms`, `registry_persistent`, `value_limit`, `memory_limit`,
 /// `read_only`, `busy_timeout_ms`, `file_mode`, `history` (where the versions
 /// of the entry registry are kept: "sqlite", "memory", "none"), `history_keep`
-/// (how many; older ones are pruned). See docs/c.md.
+/// (how many; older ones are pruned), `handler_timeout_ms` (how long the answer
+/// of a handler is waited for), `require_handler` (an entry whose kind has no
+/// handler is refused), `internal_kinds` (an array of kinds that no handler is
+/// asked about). See docs/operations.md.
 ///
 /// ACERVO_INVALID naming the option: unknown, wrong type, out of range.
 ///

@@ -18,7 +18,7 @@ use crate::value::{Value, put_array_header, put_string};
 /// # Safety
 ///
 /// `pointer` is NULL or points to `len` handles, each NULL or live.
-unsafe fn entries_of(
+pub(super) unsafe fn entries_of(
     pointer: *const *const acervo_entry,
     len: usize,
     list: &'static str,

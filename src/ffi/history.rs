@@ -1,11 +1,13 @@
 //! Versions of the entry registry.
 
 use super::database::acervo;
+use super::dependencies::entries_of;
+use super::entry::acervo_entry;
 use super::error::acervo_error;
 use super::raw::{self, Out};
 use super::value::acervo_value;
 use super::wall;
-use crate::entries::{EntryError, Registry, Version};
+use crate::entries::{EntryError, Plain, Registry, Version};
 use crate::error::Error;
 use crate::value::{Value, begin_map, end_map, put_array_header, put_int, put_string};
 
@@ -239,5 +241,44 @@ pub unsafe extern "C" fn acervo_prune(
     // SAFETY: the pointers are as the header asks for.
     unsafe {
         wall::call("acervo_prune", err, || Ok(registry_of(db)?.prune(known_version(version)?)?))
+    }
+}
+
+/// Replays the history up to `version` (NULL: the stored head) on top of
+/// `entries`, a baseline that is in no version, and makes that the current
+/// state. For boot: once, before the first apply, by any handle of the file.
+/// Handlers are asked about every entry there is then, as creates in one
+/// transaction, dependencies first. Makes no version and does not move the
+/// stored head. `out_version`, the version that is current now, may be NULL.
+///
+/// ACERVO_INVALID: a state was loaded or changed before (a refused load does
+/// not count); an element that is NULL or whose id is there twice, named as
+/// `baseline[1]` for the first; from inside a handler. ACERVO_NOT_FOUND: there
+/// is no such version, or it was pruned. ACERVO_UNAVAILABLE: the database keeps
+/// no history; locked by another process, I/O error. Else what a handler
+/// refuses.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn acervo_load_state(
+    db: *mut acervo,
+    entries: *const *const acervo_entry,
+    len: usize,
+    version: *const u64,
+    out_version: *mut u64,
+    err: *mut *mut acervo_error,
+) -> i32 {
+    // SAFETY: the pointers are as the header asks for.
+    unsafe {
+        // Read first: it may be the same place.
+        let version = version.as_ref().copied();
+        let out_version = Out::reset(out_version, 0, "out_version");
+        wall::call("acervo_load_state", err, || {
+            let registry = registry_of(db)?;
+            let baseline = entries_of(entries, len, "baseline")?;
+            let version = version.map(known_version).transpose()?;
+            out_version.set(registry.load_state(&baseline, version, &Plain::default())?);
+            Ok(())
+        })
     }
 }

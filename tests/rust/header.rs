@@ -27,6 +27,10 @@ fn generate() -> String {
         "changes",
         "history",
         "dependencies",
+        "op",
+        "handlers",
+        "feed",
+        "policy",
         "lua",
     ];
     let place = |path: &Path| {
