@@ -257,7 +257,7 @@ for name, case in e.sorted({
     ["a text"] = { "INTERNAL", function() return "yes" end, "string" },
     ["a table"] = { "INTERNAL", function() return {} end, "table" },
 }) do
-    local kind, answer, part = case[1], case[2], case[3]
+    local kind, answer, part = case[1], case[2], case[3] or "refused"
     t.test("the answer " .. name .. " rejects, as " .. kind .. ", in a coroutine too", function()
         local entries = e.open()
         e.create(entries, "a:there")
