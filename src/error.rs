@@ -207,7 +207,9 @@ impl From<OpenError> for Error {
             OpenError::Option { .. } | OpenError::Path { .. } | OpenError::HoldsHistory { .. } => {
                 Self::invalid(error.to_string())
             }
-            OpenError::OtherCopy { .. } => Self::new(Code::Unavailable, error.to_string()),
+            OpenError::OtherCopy { .. } | OpenError::Closing { .. } => {
+                Self::new(Code::Unavailable, error.to_string())
+            }
         }
     }
 }

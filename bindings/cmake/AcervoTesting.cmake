@@ -43,11 +43,13 @@ function(acervo_add_test)
   endif()
 endfunction()
 
+# acervo_add_example_test(name target [expected regex])
 function(acervo_add_example_test name target)
   acervo_add_test(NAME "${name}" LABELS example
     COMMAND "${CMAKE_COMMAND}"
       "-DPROGRAM=$<TARGET_FILE:${target}>"
       "-DFILE=${ACERVO_TEST_DIR}/${name}.db"
+      "-DEXPECTED=${ARGN}"
       -P "${acervo_source_dir}/bindings/cmake/run_example.cmake")
 endfunction()
 # Valgrind, if it is there: wrong accesses and definite leaks fail a test.

@@ -1,5 +1,5 @@
-# Runs a first program twice on a new file: it must count.
-#   cmake -DPROGRAM=... -DFILE=... -P run_example.cmake
+# Runs a program twice on a new file: it must count, or print what is expected.
+#   cmake -DPROGRAM=... -DFILE=... [-DEXPECTED=regex] -P run_example.cmake
 file(REMOVE "${FILE}" "${FILE}-wal" "${FILE}-shm")
 foreach(run RANGE 1 2)
   execute_process(COMMAND "${PROGRAM}" "${FILE}"
@@ -8,7 +8,12 @@ foreach(run RANGE 1 2)
   if(NOT status EQUAL 0)
     message(FATAL_ERROR "run ${run} ended with ${status}")
   endif()
-  if(NOT output MATCHES "has run ${run} times")
-    message(FATAL_ERROR "run ${run} did not count to ${run}")
+  if(EXPECTED)
+    set(expected "${EXPECTED}")
+  else()
+    set(expected "has run ${run} times")
+  endif()
+  if(NOT output MATCHES "${expected}")
+    message(FATAL_ERROR "run ${run} did not print ${expected}")
   endif()
 endforeach()

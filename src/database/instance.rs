@@ -10,6 +10,7 @@ use super::OpenError;
 use super::options::Options;
 use crate::entries;
 use crate::error::Error;
+use crate::guard::Guard;
 use crate::kv::Engine;
 use crate::platform::file::FileId;
 use crate::platform::fork::PerProcess;
@@ -96,6 +97,10 @@ pub(super) fn join_or_open(
             // Not with the lock: what closes may call the host, and that us.
             Some((instance, Joined::Closing)) => {
                 drop(opening);
+                if instance.entries.get().is_some_and(|entries| entries.is_inside_handler()) {
+                    // Closing waits for this handler.
+                    return Err(OpenError::Closing { path: path.to_owned() }.into());
+                }
                 instance.wait_until_closed();
             }
             Some((_, Joined::Closed)) | None => {
@@ -254,6 +259,13 @@ impl Instance {
         if std::thread::Builder::new().name("acervo-flush".to_owned()).spawn(finish).is_err() {
             // No thread is to be had: better slow than lost.
             let _ = self.finish();
+        }
+    }
+
+    /// Tells who waits at a feed of a handle that it is closed.
+    pub(super) fn end_feeds_of(&self, guard: &Guard) {
+        if let Some(entries) = self.entries.get() {
+            entries.end_feeds_of(guard);
         }
     }
 

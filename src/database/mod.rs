@@ -152,6 +152,7 @@ impl Database {
             return Err(Unusable::Forked.into());
         }
         if self.handle.guard.close() {
+            self.handle.instance.end_feeds_of(&self.handle.guard);
             Instance::release(&self.handle.instance)?;
         }
         Ok(())

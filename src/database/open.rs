@@ -43,6 +43,11 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// It is being closed, and that waits for the handler that opens it.
+    Closing {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl From<StorageError> for OpenError {
@@ -66,6 +71,11 @@ impl fmt::Display for OpenError {
                 f,
                 "{} is open in another copy of libacervo.so.0 in this process; load one file \
                  everywhere, by a symbolic link",
+                path.display()
+            ),
+            Self::Closing { path } => write!(
+                f,
+                "{} is being closed, which waits for this handler; open it after that",
                 path.display()
             ),
         }

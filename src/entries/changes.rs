@@ -205,8 +205,9 @@ impl Changes {
     ///
     /// As [`Changes::apply_with`].
     pub fn apply(&mut self) -> Result<Applied, EntryError> {
-        let options = self.options.clone();
-        self.apply_with(&options, &Plain::default())
+        let applied = self.try_apply(&self.options, &Plain::default())?;
+        self.is_spent = !self.options.dry_run;
+        Ok(applied)
     }
 
     /// Applies them to the current state, all or none. After success they are
@@ -221,13 +222,20 @@ impl Changes {
         options: &ApplyOptions,
         caller: &dyn Caller,
     ) -> Result<Applied, EntryError> {
+        let applied = self.try_apply(options, caller)?;
+        self.is_spent = !options.dry_run;
+        Ok(applied)
+    }
+
+    fn try_apply(
+        &self,
+        options: &ApplyOptions,
+        caller: &dyn Caller,
+    ) -> Result<Applied, EntryError> {
         if self.is_spent {
             return Err(EntryError::Spent);
         }
-        let registry = self.snapshot.registry();
-        let applied = registry.apply(&self.queue, &self.snapshot, options, caller)?;
-        self.is_spent = !options.dry_run;
-        Ok(applied)
+        self.snapshot.registry().apply(&self.queue, &self.snapshot, options, caller)
     }
 
     /// What [`Changes::apply`] would do: a dry run with [`Changes::options`].

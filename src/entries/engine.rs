@@ -21,7 +21,7 @@ use super::transaction::{Handlers, Plain, Turns, is_inside};
 use super::upkeep::{Post, Upkeep};
 use super::view::View;
 use super::watch::Watch;
-use crate::guard::Unusable;
+use crate::guard::{Guard, Unusable};
 use crate::platform::signal::Signal;
 use crate::platform::sync::{Mutex, MutexGuard};
 use crate::storage::Versions;
@@ -219,6 +219,16 @@ impl Engine {
         self.serial
     }
 
+    /// Whether a handler of this registry runs on this thread.
+    pub(crate) fn is_inside_handler(&self) -> bool {
+        is_inside(self.address())
+    }
+
+    /// Tells the feeds of a handle that it is closed.
+    pub(crate) fn end_feeds_of(&self, guard: &Guard) {
+        self.feeds.end_of(guard);
+    }
+
     /// Whether it is being closed: nothing is waited for any more.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
@@ -285,7 +295,7 @@ impl Engine {
             holder.raise();
         }
         self.watch.signal.raise();
-        if is_inside(self.address()) { Ok(()) } else { self.shut() }
+        if self.is_inside_handler() { Ok(()) } else { self.shut() }
     }
 
     /// What is left to do when the last transaction has ended.
@@ -297,8 +307,10 @@ impl Engine {
         for handler in &*self.handlers.all() {
             handler.cancel();
         }
-        self.feeds.end();
-        *self.policy.lock() = None;
+        self.feeds.end_all();
+        // Not with the lock: it may run something of the host's.
+        let policy = self.policy.lock().take();
+        drop(policy);
         let result = self.history.close();
         self.recent.clear();
         let empty = State::new(Arc::clone(&self.slots));

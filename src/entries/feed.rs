@@ -109,13 +109,26 @@ impl Feeds {
     }
 
     /// Wakes who waits: the database is being closed.
-    pub(super) fn end(&self) {
+    pub(super) fn end_all(&self) {
+        self.end(|_| true);
+    }
+
+    /// Wakes who waits at a feed of this handle, which is closed.
+    pub(super) fn end_of(&self, guard: &Guard) {
+        self.end(|feed| feed.handle == address_of(guard));
+    }
+
+    fn end(&self, is_meant: impl Fn(&Inner) -> bool) {
         for feed in self.list.lock().iter().filter_map(Weak::upgrade) {
-            let mut state = feed.state.lock();
-            state.is_ended = true;
-            feed.wake(&state);
+            if is_meant(&feed) {
+                feed.end();
+            }
         }
     }
+}
+
+fn address_of(guard: &Guard) -> usize {
+    std::ptr::from_ref(guard).addr()
 }
 
 impl HeldFeeds<'_> {
@@ -127,6 +140,8 @@ impl HeldFeeds<'_> {
 }
 
 struct Inner {
+    /// The handle that it was made from, by the address of its guard.
+    handle: usize,
     capacity: usize,
     state: Mutex<State>,
     fd: OnceLock<EventFd>,
@@ -162,6 +177,12 @@ impl Inner {
         self.wake(&state);
     }
 
+    fn end(&self) {
+        let mut state = self.state.lock();
+        state.is_ended = true;
+        self.wake(&state);
+    }
+
     fn wake(&self, state: &State) {
         if let Some(fd) = self.fd.get() {
             fd.set(state.is_readable());
@@ -193,11 +214,16 @@ impl Drop for Feed {
 
 impl Feed {
     pub(super) fn new(engine: Arc<Engine>, guard: Arc<Guard>, capacity: usize) -> Self {
-        let inner = Arc::new(Inner { capacity, state: Mutex::default(), fd: OnceLock::new() });
+        let (state, fd) = (Mutex::default(), OnceLock::new());
+        let inner = Arc::new(Inner { handle: address_of(&guard), capacity, state, fd });
         let mut list = engine.feeds.list.lock();
         list.push(Arc::downgrade(&inner));
         engine.feeds.count.store(list.len(), Ordering::Release);
         drop(list);
+        if guard.check().is_err() || engine.is_closing() {
+            // It may have come too late to be ended with the others.
+            inner.end();
+        }
         engine.watch();
         Self { inner, engine, guard }
     }

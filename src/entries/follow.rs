@@ -180,8 +180,14 @@ impl Engine {
                 told.add(version, &changesets, path.back.is_empty());
             }
         }
-        let told = told.map(|told| told.finish(stored.head, &current));
-        self.take_over(View::new(stored.head, state), told, publishing)
+        let told = told.map(|told| match told.versions.is_empty() {
+            true => {
+                let ops = told.squash.into_ops_on(&current.state);
+                Ok(vec![(stored.head, self.plan(ops, &current.state)?.0)])
+            }
+            false => Ok::<_, EntryError>(told.versions),
+        });
+        self.take_over(View::new(stored.head, state), told.transpose()?, publishing)
     }
 
     /// Whether anybody wants to know what other processes do.
@@ -311,12 +317,5 @@ impl Told {
                 }
             }
         }
-    }
-
-    fn finish(mut self, head: u64, current: &View) -> Vec<(u64, Changeset)> {
-        if self.versions.is_empty() {
-            self.versions.push((head, self.squash.into_ops_on(&current.state).into()));
-        }
-        self.versions
     }
 }

@@ -7,6 +7,7 @@ use super::engine::Engine;
 use super::op::Op;
 use super::state::State;
 use super::transaction::{Caller, Handler, KindPattern, Responder, Transaction, Wants};
+use crate::guard::Unusable;
 
 impl Engine {
     /// Registers a handler. One that wants a replay is asked first about every
@@ -25,6 +26,11 @@ impl Engine {
         let handler = self.handlers.make(pattern, wants, responder);
         if !wants.replay {
             self.handlers.add(&handler);
+            if self.is_closing() {
+                // It may have come too late to be ended with the others.
+                handler.cancel();
+                return Err(Unusable::Closed.into());
+            }
             return Ok(handler);
         }
         let replayed = self.replay(&handler, caller);

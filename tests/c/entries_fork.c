@@ -1,6 +1,7 @@
 /* fork() and the entry registry: a child is refused on what has locks and files
  * behind it, keeps what has none, and can open anew. */
 #include "entries.h"
+#include "handlers.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -10,6 +11,10 @@ static acervo_snapshot *snapshot;
 static acervo_changes *changes;
 static acervo_entry *entry;
 static acervo_entries *list;
+static acervo_subscription *subscription;
+static acervo_feed *feed;
+static acervo_op *op;
+static recorder own;
 
 /* A file of its own for each test. */
 static int fixtures;
@@ -21,10 +26,22 @@ static const char *path(void)
     return scratch_path(name);
 }
 
+/* Keeps the op of the first create. */
+static int32_t keep_op(recorder *self, acervo_op *asked)
+{
+    (void)self;
+    if (op == NULL)
+        op = acervo_op_retain(asked);
+    return ACERVO_ACCEPT;
+}
+
 static void open_fixture(void)
 {
     fixtures++;
     db = open_database(path());
+    own = (recorder){.answer = keep_op};
+    subscription = subscribe(db, "**", 0, &own);
+    CHECK_OK(acervo_events(db, 100, &feed, ERR));
     CHECK_INT(apply_create(db, "a:x", "[1]"), 1);
     CHECK_INT(apply_create(db, "a:y", "2"), 2);
     snapshot = snapshot_of(db);
@@ -36,6 +53,12 @@ static void open_fixture(void)
 
 static void close_fixture(void)
 {
+    acervo_op_free(op);
+    op = NULL;
+    acervo_feed_free(feed);
+    acervo_subscription_cancel(subscription);
+    CHECK_INT(own.destroyed, 1);
+    clear_log();
     acervo_entries_free(list);
     acervo_entry_free(entry);
     acervo_changes_free(changes);
@@ -84,14 +107,38 @@ static void use_inherited_handles(void)
     CHECK_FAILS(acervo_changes_ops(changes, &out, ERR), ACERVO_FORKED, "");
     CHECK_FAILS(acervo_changes_plan(changes, &out, ERR), ACERVO_FORKED, "");
     CHECK_FAILS(acervo_changes_apply(changes, &number, ERR), ACERVO_FORKED, "");
+    CHECK_FAILS(acervo_load_state(db, NULL, 0, NULL, &number, ERR), ACERVO_FORKED, "");
+    CHECK_FAILS(acervo_events(db, 8, &feed, ERR), ACERVO_FORKED, "");
+    CHECK_FAILS(acervo_set_policy(db, NULL, NULL, NULL, ERR), ACERVO_FORKED, "");
     CHECK(acervo_changes_new(snapshot) == NULL);
     CHECK(made == NULL && out == NULL && number == 0 && !found);
     acervo_value_free(strict);
 }
 
+static void use_inherited_handlers_and_feeds(void)
+{
+    recorder mine = {0};
+    acervo_subscription *made = NULL;
+    acervo_value *event = NULL;
+    CHECK_FAILS(acervo_on(db, "**", 2, 0, record, &mine, note_destroyed, &made, ERR),
+                ACERVO_FORKED, "");
+    CHECK(made == NULL);
+    /* What this process gave it has back. */
+    CHECK_INT(mine.destroyed, 1);
+    CHECK_FAILS(acervo_feed_next(feed, -1, &event, ERR), ACERVO_FORKED, "");
+    CHECK_INT(acervo_feed_fd(feed), -1);
+    CHECK_INT(acervo_op_set_error(op, ACERVO_INVALID, "no", 2), ACERVO_FORKED);
+    CHECK_FAILS(acervo_op_accept(op, ERR), ACERVO_FORKED, "");
+    CHECK_FAILS(acervo_op_reject(op, ERR), ACERVO_FORKED, "");
+    /* It is what it was. */
+    CHECK_INT(acervo_op_kind(op), ACERVO_OP_CREATE);
+    CHECK_TEXT(acervo_entry_id(acervo_op_entry(op), NULL), "a:x");
+}
+
 static void every_call_on_inherited_handles_says_forked(void)
 {
     open_fixture();
+    in_child(use_inherited_handlers_and_feeds);
     in_child(use_inherited_handles);
     CHECK_INT(head_of(db), 2);
     CHECK_OK(acervo_changes_apply(changes, NULL, ERR));
@@ -129,19 +176,26 @@ static void snapshots_and_entries_stay_usable_in_a_child(void)
 
 static void free_inherited_handles(void)
 {
+    acervo_subscription_cancel(subscription);
+    acervo_feed_free(feed);
+    acervo_op_free(op);
     acervo_free(db);
     acervo_changes_free(changes);
     acervo_snapshot_free(snapshot);
     acervo_entries_free(list);
     acervo_entry_free(entry);
+    /* It is the parent's. */
+    CHECK_INT(own.destroyed, 0);
 }
 
 static void freeing_inherited_handles_harms_nobody(void)
 {
     open_fixture();
     in_child(free_inherited_handles);
+    clear_log();
     CHECK_IDS(snapshot, "a:x a:y");
     CHECK_OK(acervo_changes_apply(changes, NULL, ERR));
+    CHECK_LOG("-a:y");
     CHECK_NOW(db, "a:x");
     close_fixture();
 }

@@ -73,13 +73,23 @@ pub(super) struct Running<'a> {
 impl Handler {
     /// By which its owner knows it.
     pub(super) fn key(&self) -> u64 {
-        match self.responder().as_deref() {
+        match self.responder.lock().as_deref() {
             Some(Responder::Queued(_, key)) => *key,
             _ => 0,
         }
     }
 
-    pub(super) fn responder(&self) -> Option<Arc<Responder>> {
+    /// The queue through which it is asked, if it is.
+    pub(super) fn queue(&self) -> Option<Arc<Queue>> {
+        match self.responder.lock().as_deref() {
+            Some(Responder::Queued(queue, _)) => Some(Arc::clone(queue)),
+            _ => None,
+        }
+    }
+
+    /// How it is reached. Not to be held when the call has ended: whoever
+    /// cancels it relies on it being gone then.
+    pub(super) fn responder(&self, _running: &Running<'_>) -> Option<Arc<Responder>> {
         self.responder.lock().clone()
     }
 
@@ -125,12 +135,12 @@ impl Handler {
         while gate.running.iter().any(|thread| *thread != own) {
             gate = self.left.wait(gate);
         }
-        let is_running_here = !gate.running.is_empty();
-        drop(gate);
-        if !is_running_here {
-            // Runs what the owner gave to be run at the end.
-            let responder = self.responder.lock().take();
-            drop(responder);
+        if gate.running.is_empty() {
+            gate.running.push(own);
+            drop(gate);
+            // Ends it as the last call would. Another one who cancels it waits
+            // for that too.
+            drop(Running { handler: self });
         }
     }
 }
@@ -139,16 +149,19 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let own = thread::current().id();
         let mut gate = self.handler.gate.lock();
+        if gate.is_cancelled && gate.running.len() == 1 {
+            drop(gate);
+            // Runs what the owner gave to be run at the end, before those who
+            // wait for the end go on.
+            let responder = self.handler.responder.lock().take();
+            drop(responder);
+            gate = self.handler.gate.lock();
+        }
         if let Some(place) = gate.running.iter().rposition(|thread| *thread == own) {
             gate.running.remove(place);
         }
-        let is_over = gate.is_cancelled && gate.running.is_empty();
         drop(gate);
         self.handler.left.notify_all();
-        if is_over {
-            let responder = self.handler.responder.lock().take();
-            drop(responder);
-        }
     }
 }
 

@@ -232,14 +232,12 @@ impl<'a> Transaction<'a> {
         if !handler.note_open(&question) {
             return None;
         }
-        let responder = handler.responder()?;
-        match &*responder {
-            Responder::Queued(queue, _) => {
-                if !queue.push(handler, &question) {
-                    return None;
-                }
+        if let Some(queue) = handler.queue() {
+            if !queue.push(handler, &question) {
+                return None;
             }
-            Responder::Direct(_) => match call(handler, &responder, &question)? {
+        } else {
+            match call(handler, &question)? {
                 Response::Accept => {
                     question.expire();
                     return Some(Ok(()));
@@ -249,7 +247,7 @@ impl<'a> Transaction<'a> {
                     return Some(Err(rejection));
                 }
                 Response::Pending => {}
-            },
+            }
         }
         let answer = question.wait(self.caller, deadline, || self.engine.is_closing());
         if handler.is_cancelled() {
@@ -271,9 +269,10 @@ impl<'a> Transaction<'a> {
 }
 
 /// Calls a direct handler. A panic in it is a refusal.
-fn call(handler: &Handler, responder: &Responder, question: &Arc<Question>) -> Option<Response> {
-    let Responder::Direct(direct) = responder else { return None };
-    let _running = handler.enter()?;
+fn call(handler: &Handler, question: &Arc<Question>) -> Option<Response> {
+    let running = handler.enter()?;
+    let responder = handler.responder(&running)?;
+    let Responder::Direct(direct) = &*responder else { return None };
     let response = catch_unwind(AssertUnwindSafe(|| question.run(|| direct(question))));
     Some(response.unwrap_or_else(|_| {
         let message = "the handler panicked".to_owned();
@@ -300,14 +299,10 @@ impl Engine {
                 }
                 let step = Step::Op(op.clone());
                 let question = Question::new(step, circumstances, self.address(), caller);
-                let Some(responder) = handler.responder() else { continue };
-                match &*responder {
-                    Responder::Queued(queue, _) => {
-                        queue.push(handler, &question);
-                    }
-                    Responder::Direct(_) => {
-                        call(handler, &responder, &question);
-                    }
+                if let Some(queue) = handler.queue() {
+                    queue.push(handler, &question);
+                } else {
+                    call(handler, &question);
                 }
                 // Nobody waits.
                 question.expire();
