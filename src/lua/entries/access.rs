@@ -6,6 +6,8 @@ use crate::code::Code;
 use crate::entries::{Entry, Policy};
 use crate::error::Error;
 use crate::lua::context::Context;
+use crate::lua::handle::Handle;
+use crate::lua::state::Lua;
 
 pub(super) const APPLY: &str = "registry.apply";
 pub(super) const APPLY_VERSION: &str = "registry.apply_version";
@@ -61,6 +63,30 @@ impl<'a> Access<'a> {
     /// Fails unless the actor may see the entry with this id, there or not.
     pub(super) fn check_id(&self, id: &[u8]) -> Result<(), Error> {
         if self.allows_id(id) { Ok(()) } else { Err(denied(GET, id)) }
+    }
+}
+
+/// Counts the entries that the scripts of a state may see.
+#[derive(Clone, Copy)]
+pub(in crate::lua) struct Seen(Doorway);
+
+impl Seen {
+    /// Makes ready for the call of a policy. May raise.
+    pub(in crate::lua) fn prepare(lua: Lua) -> Self {
+        Self(Doorway::push(lua))
+    }
+
+    /// How many there are; `None` if no policy is to be asked, or there is no
+    /// registry.
+    pub(in crate::lua) fn count(self, handle: &Handle, context: &Context) -> Option<u64> {
+        let home = Home::of(handle, context).ok()?;
+        let access = Access::new(self.0, context, &home);
+        if matches!(access, Access::Open) {
+            return None;
+        }
+        let Ok(snapshot) = home.registry.snapshot() else { return Some(0) };
+        let entries = snapshot.entries();
+        Some(entries.iter().filter(|entry| access.allows_entry(entry)).count() as u64)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::entries::Registry;
 use crate::error::{Code, Error};
 use crate::lua::context::Context;
 use crate::lua::guard::guard;
-use crate::lua::handle::BigInt;
+use crate::lua::handle::{BigInt, Handle};
 use crate::lua::part::{Source, closed};
 use crate::lua::userdata::{Held, Kind};
 
@@ -21,6 +21,20 @@ pub(in crate::lua) struct Home {
 }
 
 impl Home {
+    /// That of a database.
+    pub(super) fn of(handle: &Handle, context: &Context) -> Result<Self, Error> {
+        let actor = match &*context.host.borrow() {
+            Some(host) => host.handle.actor.as_deref().map(Into::into),
+            None => handle.actor.as_deref().map(Into::into),
+        };
+        Ok(Self {
+            registry: handle.database.entries()?,
+            big_int: handle.big_int,
+            value_limit: handle.database.value_limit(),
+            actor,
+        })
+    }
+
     /// Who policies are asked about.
     pub(super) fn actor(&self) -> &[u8] {
         self.actor.as_deref().unwrap_or_default()
@@ -71,16 +85,7 @@ fn resolve(source: &Source, context: &Context) -> Result<Home, Error> {
         Source::Handle(handle) => handle,
         Source::Closed => return Err(closed()),
     };
-    let actor = match &*context.host.borrow() {
-        Some(host) => host.handle.actor.as_deref().map(Into::into),
-        None => handle.actor.as_deref().map(Into::into),
-    };
-    Ok(Home {
-        registry: handle.database.entries()?,
-        big_int: handle.big_int,
-        value_limit: handle.database.value_limit(),
-        actor,
-    })
+    Home::of(handle, context)
 }
 
 /// To a script that did not open the database itself, one that cannot be

@@ -27,6 +27,7 @@ use super::runtimes::{Entry, entry, runtime_of};
 use super::state::Lua;
 use super::userdata::{self, Kind};
 
+pub(super) use access::Seen;
 pub(super) use changes::ChangesObject;
 pub(super) use feed::FeedObject;
 pub(super) use handlers::SubscriptionObject;

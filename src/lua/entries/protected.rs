@@ -109,7 +109,8 @@ fn inside(lua: Lua) -> c_int {
                 lua.push_bytes(text);
             }
             lua.call(3, 1);
-            *allows = lua.to_bool(-1);
+            // Something else, say a text that tells why not, allows nothing.
+            *allows = lua.type_of(-1) == TYPE_BOOLEAN && lua.to_bool(-1);
         }
     }
     0
