@@ -280,7 +280,7 @@ fn never() -> Instant {
 /// Every order with up to so many switches that nobody asked for.
 fn model(switches: usize, run: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(switches);
+    model.preemption_bound = Some(switches + 1);
     model.check(run);
 }
 
