@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use acervo::database::{Database, Options};
-use acervo::entries::{Base, Entry, EntryError, Id, Op, OpKind, Snapshot};
+use acervo::entries::{Base, Changes, Entry, EntryError, Op, OpKind, Snapshot};
 use acervo::error::Error;
 use acervo::value::Value;
 
@@ -17,6 +17,9 @@ use crate::script::default_database;
 
 /// Who made the version, for its record.
 const AUTHOR: &[u8] = b"acervo load";
+
+/// Where each entry stands, by the text of its id.
+type Places = HashMap<Box<[u8]>, Place>;
 
 /// Why nothing was loaded.
 pub(crate) enum Failure {
@@ -71,10 +74,10 @@ pub(crate) fn run(load: &Load) -> Result<(), Failure> {
 }
 
 /// Where each entry stands; fails if there are two of one id.
-fn places(found: &[Found]) -> Result<HashMap<Id, Place>, Fault> {
-    let mut places: HashMap<Id, Place> = HashMap::with_capacity(found.len());
+fn places(found: &[Found]) -> Result<Places, Fault> {
+    let mut places = Places::with_capacity(found.len());
     for Found { entry, place } in found {
-        if let Some(first) = places.insert(entry.id().clone(), place.clone()) {
+        if let Some(first) = places.insert(entry.id().text().into(), place.clone()) {
             return Err(place.fault(format!("entry {} stands already in {first}", entry.id())));
         }
     }
@@ -101,7 +104,7 @@ fn open_to_look(path: &Path) -> Result<Database, Error> {
 fn apply(
     database: &Database,
     wanted: &[Entry],
-    places: &HashMap<Id, Place>,
+    places: &Places,
     dry_run: bool,
 ) -> Result<String, Failure> {
     let registry = database.entries()?;
@@ -129,11 +132,7 @@ fn apply(
     ))
 }
 
-fn queue(
-    snapshot: &Snapshot,
-    ops: Vec<Op>,
-    places: &HashMap<Id, Place>,
-) -> Result<acervo::entries::Changes, Failure> {
+fn queue(snapshot: &Snapshot, ops: Vec<Op>, places: &Places) -> Result<Changes, Failure> {
     let mut changes = snapshot.changes();
     for op in ops {
         let id = op.id().clone();
@@ -142,7 +141,7 @@ fn queue(
             OpKind::Update => changes.update(op.entry),
             OpKind::Delete => changes.delete(id.parts()),
         };
-        queued.map_err(|error| match places.get(&id) {
+        queued.map_err(|error| match places.get(id.text()) {
             Some(place) => Failure::File(place.fault(error)),
             None => error.into(),
         })?;

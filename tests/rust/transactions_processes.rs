@@ -104,7 +104,7 @@ fn the_other_process() {
                 let change = format!("{verb} k a:x {number}; {verb} k a:y {number}");
                 stage.apply(&change).unwrap();
                 if number == 3 {
-                    println!("\nanswer: spinning");
+                    writeln!(std::io::stdout(), "\nanswer: spinning").unwrap();
                 }
             }
             unreachable!()
