@@ -1,7 +1,9 @@
 //! The program `acervo`: runs Lua scripts with acervo's modules installed, on
-//! machines that have no Lua.
+//! machines that have no Lua, and loads entries from files.
 
+mod document;
 mod host;
+mod load;
 mod script;
 
 use std::ffi::OsString;
@@ -23,6 +25,23 @@ struct Program {
 enum Command {
     /// Runs a Lua script with registry, store and errors installed.
     Run(Run),
+    /// Makes the entries of a database what the files say, as one version.
+    Load(Load),
+}
+
+/// What to load, and into which database.
+#[derive(Args)]
+struct Load {
+    /// The database file; $ACERVO_PATH or ./acervo.db if it is not given.
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// Shows what would be done, in its order, and changes nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Files with entries, .json, .yaml or .yml: a list of entries, or
+    /// {entries: [...]}. What none of them holds is deleted.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
 }
 
 /// What to run, and on which database.
@@ -43,8 +62,11 @@ struct Run {
 }
 
 fn main() -> ExitCode {
-    let Command::Run(run) = Program::parse().command;
-    match script::run(&run) {
+    let result = match Program::parse().command {
+        Command::Run(run) => script::run(&run).map_err(|failure| failure.to_string()),
+        Command::Load(load) => load::run(&load).map_err(|failure| failure.to_string()),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // There is nobody left to tell if stderr is gone.

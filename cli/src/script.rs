@@ -73,7 +73,7 @@ pub(crate) fn run(run: &Run) -> Result<(), Failure> {
     Ok(closed?)
 }
 
-fn default_database() -> PathBuf {
+pub(crate) fn default_database() -> PathBuf {
     std::env::var_os("ACERVO_PATH")
         .filter(|path| !path.is_empty())
         .map_or_else(|| PathBuf::from("acervo.db"), PathBuf::from)

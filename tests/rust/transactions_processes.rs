@@ -104,8 +104,7 @@ fn the_other_process() {
                 let change = format!("{verb} k a:x {number}; {verb} k a:y {number}");
                 stage.apply(&change).unwrap();
                 if number == 3 {
-                    let mut out = std::io::stdout();
-                    std::io::Write::write_all(&mut out, b"\nanswer: spinning\n").unwrap();
+                    writeln!(std::io::stdout(), "\nanswer: spinning").unwrap();
                 }
             }
             unreachable!()

@@ -9,6 +9,13 @@
 mod platform {
     pub mod signal;
 
+    /// Nothing forks here.
+    pub mod fork {
+        pub fn generation() -> u32 {
+            0
+        }
+    }
+
     /// As the library's, of loom.
     pub mod sync {
         use std::time::Instant;
@@ -280,7 +287,7 @@ fn never() -> Instant {
 /// Every order with up to so many switches that nobody asked for.
 fn model(switches: usize, run: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(switches);
+    model.preemption_bound = Some(switches + 1);
     model.check(run);
 }
 

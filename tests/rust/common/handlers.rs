@@ -1,5 +1,6 @@
 //! Handlers that write down what they see, and registries to try them on.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
@@ -210,6 +211,17 @@ pub enum Way {
     Mixed,
 }
 
+/// Has a failure say with which handlers.
+struct ToldOnPanic(Way);
+
+impl Drop for ToldOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "with handlers that are {:?}", self.0);
+        }
+    }
+}
+
 /// A registry with handlers that write down what they are asked.
 pub struct Stage {
     pub database: Database,
@@ -240,8 +252,7 @@ impl Stage {
     /// Runs a test with handlers of every kind.
     pub fn each(options: &Options, test: impl Fn(&Self)) {
         for way in [Way::Direct, Way::Late, Way::Queued, Way::Mixed] {
-            // A failure shows which.
-            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{way:?}\n"));
+            let _told = ToldOnPanic(way);
             test(&Self::new(way, options));
         }
     }
