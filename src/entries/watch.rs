@@ -60,8 +60,14 @@ impl Engine {
         if !self.news.lock().is_empty() {
             let caller = Plain::default();
             // Not between the operations of a transaction.
-            if let Some(_turn) = self.turn.take(&caller, None) {
+            if let Some(turn) = self.turn.take(&caller, None) {
                 self.tell_news(&caller);
+                drop(turn);
+                if self.is_closing() {
+                    // Perhaps by a handler just now; who else closes it waits
+                    // for the turn.
+                    let _ = self.shut();
+                }
             }
         }
         true
