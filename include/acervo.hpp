@@ -1672,9 +1672,12 @@ public:
     /// optional operator in front, to what they are compared with:
     /// `snapshot.find(value::map({{".kind", "http.*"}, {"^meta.path", "/api"}}))`.
     /// INVALID names a condition that is wrong.
-    result<entry_list> find(const value &filter) const { return find(filter, page()); }
+    result<entry_list> find(const value &filter) const { return matches(filter, nullptr); }
     result<entry_list> find(const value &filter, page part) const
     {
+        constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
+        if (part.offset > most || part.limit.value_or(0) > most)
+            return error(ACERVO_INVALID, "limit or offset is larger than an integer can be");
         std::vector<std::pair<value, value>> how;
         how.emplace_back("offset", part.offset);
         if (part.limit.has_value())
@@ -1682,11 +1685,7 @@ public:
         result<value> options = value::try_map(how.begin(), how.end());
         if (!options)
             return std::move(options).error();
-        acervo_entries *out = nullptr;
-        acervo_error *err = nullptr;
-        const std::int32_t code = acervo_snapshot_find(raw_.get(), filter.c_handle(),
-                                                       options->c_handle(), &out, &err);
-        return take(code, out, err);
+        return matches(filter, options->c_handle());
     }
 
     /// All entries.
@@ -1720,6 +1719,15 @@ public:
 
 private:
     explicit snapshot(acervo_snapshot *raw) noexcept : raw_(raw) {}
+
+    result<entry_list> matches(const value &filter, const acervo_value *options) const
+    {
+        acervo_entries *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code =
+            acervo_snapshot_find(raw_.get(), filter.c_handle(), options, &out, &err);
+        return take(code, out, err);
+    }
 
     static result<entry_list> take(std::int32_t code, acervo_entries *out, acervo_error *err)
     {

@@ -62,6 +62,50 @@
 ---@class acervo.dependency_options
 ---@field transitive? boolean Also through others.
 
+---What a handler is asked about.
+---@class acervo.handler_op
+---@field kind acervo.op_kind
+---@field entry acervo.entry Of a delete: the entry that goes.
+---@field original? acervo.entry Of updates and deletes: the entry before.
+---@field undo boolean It undoes what was accepted before.
+---@field dry_run boolean It is only tried.
+---@field foreign boolean Another process did it: the answer does not matter.
+
+---What `begin`, `commit` and `discard` are given.
+---@class acervo.handler_step
+---@field kind "registry.begin"|"registry.commit"|"registry.discard"
+---@field undo boolean
+---@field dry_run boolean
+---@field foreign boolean
+
+---True or nothing accepts; false or nil with a reason refuses. An error object gives its kind to the refusal, NOT_FOUND
+---has the operation be tried again.
+---@alias acervo.handler fun(op: acervo.handler_op): boolean?, (string|acervo.error)?
+
+---@class acervo.handler_options
+---@field begin? fun(step: acervo.handler_step): boolean?, (string|acervo.error)? Asked before the first operation.
+---@field commit? fun(step: acervo.handler_step): boolean?, (string|acervo.error)? Asked after the last one.
+---@field discard? fun(step: acervo.handler_step) Told that the transaction was given up.
+---@field replay? boolean Ask about what is there already, and tell what other processes do.
+
+---@class acervo.feed_options
+---@field capacity? integer Events that it holds, 1 to 2^24; 1024 unless told otherwise.
+
+---@alias acervo.event_kind "registry.begin"|"registry.commit"|"registry.discard"|acervo.op_kind|"gap"
+
+---Something that happened.
+---@class acervo.event
+---@field kind acervo.event_kind "gap": some were lost.
+---@field version integer The one that the transaction makes or moves to; of a gap the current one.
+---@field entry? acervo.entry
+---@field original? acervo.entry
+---@field foreign? true Another process did it.
+
+---@alias acervo.action "registry.get"|"registry.apply"|"registry.apply_version"
+
+---Only true allows. The resource is an id, or "" where the action is not "registry.get".
+---@alias acervo.policy fun(actor: string, action: acervo.action, resource: string): boolean
+
 ---Versioned, transactional registry of typed entries.
 ---@class acervo.entries
 local entries = {}
@@ -80,6 +124,14 @@ local changes = {}
 
 ---@class acervo.history: userdata
 local history = {}
+
+---A registered handler; it stays registered when this is let go. Can be a `<close>` variable on 5.4.
+---@class acervo.subscription: userdata
+local subscription = {}
+
+---A stream of events. Can be a `<close>` variable on 5.4.
+---@class acervo.feed: userdata
+local feed = {}
 
 ---@param id acervo.id Any text; what is not there is NOT_FOUND.
 ---@return acervo.entry? entry A new table at every call.
@@ -161,6 +213,56 @@ function entries.dependencies(id, options) end
 ---@return true? done
 ---@return acervo.error? err
 function entries.prune(up_to) end
+
+---Has a function be asked about every change of entries of some kinds before it counts.
+---@param kinds string Segments between dots; `*` is any one, `**` any number, `(a|b)` a choice.
+---@param fn acervo.handler It may read, not change entries.
+---@param options? acervo.handler_options
+---@return acervo.subscription? subscription
+---@return acervo.error? err INVALID; with `replay` what the handler refuses.
+function entries.on(kinds, fn, options) end
+
+---Answers what other states and the host ask the handlers of this state, and tells them what other processes did.
+---@param seconds? number How long to wait for the first; not at all if absent.
+---@return integer? count
+---@return acervo.error? err
+function entries.poll(seconds) end
+
+---What happens from now on, as a stream.
+---@param options? acervo.feed_options
+---@return acervo.feed? feed
+---@return acervo.error? err
+function entries.events(options) end
+
+---Replays the history on top of entries that are in no version. Once, before the first apply.
+---@param baseline acervo.entry_fields[]
+---@param version? acervo.version|integer The stored head if absent.
+---@return acervo.version? version The current one.
+---@return acervo.error? err INVALID naming the element, as `baseline[2]`; PERMISSION_DENIED in a state that a host attached.
+function entries.load_state(baseline, version) end
+
+---Has a function be asked what scripts of this state may see and do. Once per database.
+---@param fn acervo.policy
+---@return true? done
+---@return acervo.error? err PERMISSION_DENIED in a state that a host attached.
+function entries.set_policy(fn) end
+
+---It is not asked any more. Again does nothing.
+---@return true done
+function subscription:cancel() end
+
+---@param seconds? number How long to wait; for good if absent.
+---@return acervo.event? event
+---@return acervo.error? err TIMEOUT if none came; INTERNAL when the database was closed.
+function feed:next(seconds) end
+
+---A descriptor that poll(2) finds readable while there is something; not to be read or closed.
+---@return integer? fd
+---@return acervo.error? err
+function feed:fd() end
+
+---@return true done
+function feed:close() end
 
 ---@return acervo.entry[]? list Sorted by namespace and name.
 ---@return acervo.error? err

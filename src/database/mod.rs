@@ -164,6 +164,12 @@ impl Database {
     ///
     /// A closed handle.
     pub fn stats(&self) -> Result<Value, Error> {
+        self.stats_with(None)
+    }
+
+    /// As [`Database::stats`]; with `seen`, that is the number of entries that
+    /// is told.
+    pub(crate) fn stats_with(&self, seen: Option<u64>) -> Result<Value, Error> {
         self.handle.guard.check()?;
         let engine = self.handle.instance.engine();
         let figures = engine.figures();
@@ -194,7 +200,7 @@ impl Database {
             time => put_int(out, time),
         };
         if let Some(entries) = entries {
-            int("entries", count(entries.entries));
+            int("entries", count(seen.unwrap_or(entries.entries)));
             int("head", count(entries.head));
             if let Some(versions) = entries.versions {
                 int("versions", count(versions));

@@ -1,7 +1,7 @@
 //! The engine of one database's entry registry.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,7 +17,7 @@ use super::policy::Policy;
 use super::recent::Recent;
 use super::slots::Slots;
 use super::state::State;
-use super::transaction::{Handlers, Plain, Turns, is_inside};
+use super::transaction::{Handlers, Plain, ThreadTurn, Turns, is_inside};
 use super::upkeep::{Post, Upkeep};
 use super::view::View;
 use super::watch::Watch;
@@ -61,6 +61,9 @@ impl Settings {
     }
 }
 
+/// Numbers registries.
+static SERIALS: AtomicUsize = AtomicUsize::new(1);
+
 /// The entry registry of one database.
 pub(crate) struct Engine {
     pub(super) settings: Settings,
@@ -81,6 +84,8 @@ pub(crate) struct Engine {
     pub(super) news: Mutex<Vec<Changeset>>,
     pub(super) watch: Watch,
     pub(super) policy: Mutex<Option<Policy>>,
+    pub(super) has_policy: AtomicBool,
+    serial: usize,
     /// Held to publish, and to take in what others made.
     pub(super) publishing: Mutex<()>,
     lineage: Mutex<Option<Lineage>>,
@@ -165,6 +170,8 @@ impl Engine {
             news: Mutex::default(),
             watch: Watch::default(),
             policy: Mutex::default(),
+            has_policy: AtomicBool::new(false),
+            serial: SERIALS.fetch_add(1, Ordering::Relaxed),
             publishing: Mutex::default(),
             lineage: Mutex::default(),
             recent: Recent::default(),
@@ -207,9 +214,9 @@ impl Engine {
         }
     }
 
-    /// A number that no other open registry has.
+    /// A number that no other registry of this process has, or had.
     pub(super) fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
+        self.serial
     }
 
     /// Whether a handler of this registry runs on this thread.
@@ -288,12 +295,24 @@ impl Engine {
             holder.raise();
         }
         self.watch.signal.raise();
-        if self.is_inside_handler() { Ok(()) } else { self.shut() }
+        // A handler that runs on its owner's thread may do this when no
+        // transaction is under way.
+        if self.is_inside_handler() { self.shut_if_free() } else { self.shut() }
+    }
+
+    /// Waits for the last transaction, and shuts down.
+    fn shut(&self) -> Result<(), EntryError> {
+        let turn = self.turn.take(&Plain::default(), None);
+        turn.map_or(Ok(()), |turn| self.shut_in(turn))
+    }
+
+    /// Shuts down unless somebody has the turn, who does so at its end.
+    pub(super) fn shut_if_free(&self) -> Result<(), EntryError> {
+        self.turn.try_take().map_or(Ok(()), |turn| self.shut_in(turn))
     }
 
     /// What is left to do when the last transaction has ended.
-    pub(super) fn shut(&self) -> Result<(), EntryError> {
-        let turn = self.turn.take(&Plain::default(), None);
+    fn shut_in(&self, turn: ThreadTurn<'_>) -> Result<(), EntryError> {
         if self.is_shut.swap(true, Ordering::AcqRel) {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! The handle on a database's entry registry.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::EntryError;
 use super::changes::{ApplyOptions, Change};
@@ -71,7 +72,7 @@ impl Registry {
     /// others.
     #[must_use]
     pub fn address(&self) -> usize {
-        Arc::as_ptr(&self.engine).addr()
+        self.engine.address()
     }
 
     /// Whether this process is a child of the one that made the handle.
@@ -182,6 +183,7 @@ impl Registry {
         changes: &[Change],
         base: &Snapshot,
         options: &ApplyOptions,
+        dry_run: bool,
         caller: &dyn Caller,
     ) -> Result<Applied, EntryError> {
         self.guard.check()?;
@@ -190,7 +192,7 @@ impl Registry {
             return Err(EntryError::NoChanges);
         }
         self.guard.check_write()?;
-        self.engine.apply(changes, base.view(), options, caller)
+        self.engine.apply(changes, base.view(), options, dry_run, caller)
     }
 
     /// Makes `version` the current one: what was done since is undone, what
@@ -271,9 +273,19 @@ impl Registry {
     /// A closed or inherited handle.
     pub fn set_policy(&self, policy: Option<Policy>) -> Result<(), EntryError> {
         self.guard.check()?;
-        let before = std::mem::replace(&mut *self.engine.policy.lock(), policy);
+        let mut current = self.engine.policy.lock();
+        self.engine.has_policy.store(policy.is_some(), Ordering::Release);
+        let before = std::mem::replace(&mut *current, policy);
+        drop(current);
         drop(before);
         Ok(())
+    }
+
+    /// Whether there is a policy.
+    #[must_use]
+    #[inline]
+    pub fn has_policy(&self) -> bool {
+        self.engine.has_policy.load(Ordering::Acquire)
     }
 
     /// The policy that reads of scripts are checked by.

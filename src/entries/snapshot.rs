@@ -85,6 +85,26 @@ impl Snapshot {
         Ok(found)
     }
 
+    /// As [`Snapshot::find`], of those entries that `allows` lets through: limit
+    /// and offset count these.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshot::find`].
+    pub fn find_allowed(
+        &self,
+        filter: &[u8],
+        options: Option<&[u8]>,
+        allows: &dyn Fn(&Entry) -> bool,
+    ) -> Result<Found, EntryError> {
+        let page = find::Page::parse(options)?;
+        let slots = find::find(&self.view.state, &self.view.cache, filter)?;
+        let is_allowed = |slot: &&u32| self.view.state.entries.get(**slot).is_some_and(allows);
+        let mut found = self.found(slots.iter().filter(is_allowed).copied().collect());
+        found.range = page.range(found.slots.len());
+        Ok(found)
+    }
+
     /// No changes yet, to be applied on what this shows.
     #[must_use]
     pub fn changes(&self) -> Changes {

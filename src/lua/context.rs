@@ -10,11 +10,15 @@ use std::ptr;
 use std::sync::Arc;
 
 use crate::database::{Database, Options};
+use crate::entries::Queue;
 use crate::error::Error;
 
 use super::buffer::{NestedBuffer, Scratch};
 use super::database::DatabaseObject;
-use super::entries::{ChangesObject, EntriesObject, HistoryObject, SnapshotObject, VersionObject};
+use super::entries::{
+    ChangesObject, EntriesObject, FeedObject, HistoryObject, Home, SnapshotObject,
+    SubscriptionObject, VersionObject,
+};
 use super::error_object::ErrorObject;
 use super::guard;
 use super::handle::{Handle, Owner};
@@ -52,10 +56,16 @@ pub(super) enum Place {
     /// The `__eq` of cdata, and an int64 to compare with.
     FfiEqual,
     FfiProbe,
+    /// The functions of handlers, by their keys.
+    Handlers,
+    /// Policies, by the number of their registry.
+    Policies,
+    /// What protected calls are made with.
+    Doorway,
 }
 
 impl Place {
-    const FIRST_METATABLE: i64 = 17;
+    const FIRST_METATABLE: i64 = 19;
 }
 
 /// What the host has bound to the state.
@@ -82,6 +92,13 @@ pub(super) struct Context {
     pub(super) host: RefCell<Option<Host>>,
     /// Errors on their way into error objects.
     pub(super) failed: RefCell<Vec<Error>>,
+    /// What handlers of the state are asked; made at the first need.
+    queue: RefCell<Option<Arc<Queue>>>,
+    /// The registered handlers by their keys, and whom they belong to.
+    handlers: RefCell<Vec<(u64, Home)>>,
+    last_key: Cell<u64>,
+    /// The registries for which the state has a policy.
+    policies: RefCell<Vec<usize>>,
     default: RefCell<Option<Arc<Handle>>>,
     /// Moves when the host binds another database or ident; what was resolved
     /// before is resolved again.
@@ -98,6 +115,10 @@ impl Context {
             updating: Cell::new(false),
             host: RefCell::new(None),
             failed: RefCell::new(Vec::new()),
+            queue: RefCell::new(None),
+            handlers: RefCell::new(Vec::new()),
+            last_key: Cell::new(0),
+            policies: RefCell::new(Vec::new()),
             default: RefCell::new(None),
             epoch: Cell::new(0),
         }
@@ -154,6 +175,48 @@ impl Context {
         Ok(handle)
     }
 
+    /// The queue of questions to the state's handlers.
+    pub(super) fn queue(&self) -> Arc<Queue> {
+        Arc::clone(self.queue.borrow_mut().get_or_insert_default())
+    }
+
+    /// A key for a handler that no other has.
+    pub(super) fn new_handler_key(&self) -> u64 {
+        self.last_key.set(self.last_key.get() + 1);
+        self.last_key.get()
+    }
+
+    /// Takes note of a handler.
+    pub(super) fn add_handler(&self, key: u64, home: Home) {
+        self.handlers.borrow_mut().push((key, home));
+    }
+
+    /// Forgets a handler.
+    pub(super) fn remove_handler(&self, key: u64) {
+        let mut handlers = self.handlers.borrow_mut();
+        let place = handlers.iter().position(|(other, _)| *other == key);
+        let removed = place.map(|place| handlers.swap_remove(place));
+        drop(handlers);
+        drop(removed);
+    }
+
+    /// Whom a handler belongs to.
+    pub(super) fn handler_home(&self, key: u64) -> Option<Home> {
+        let handlers = self.handlers.borrow();
+        handlers.iter().find(|(other, _)| *other == key).map(|(_, home)| home.clone())
+    }
+
+    /// Whether the state has a policy for this registry.
+    #[inline]
+    pub(super) fn has_policy(&self, registry: usize) -> bool {
+        self.policies.borrow().contains(&registry)
+    }
+
+    /// Takes note of a policy.
+    pub(super) fn add_policy(&self, registry: usize) {
+        self.policies.borrow_mut().push(registry);
+    }
+
     /// Forgets what was resolved: the host has bound something else.
     pub(super) fn rebind(&self) {
         self.epoch.set(self.epoch.get().wrapping_add(1));
@@ -187,7 +250,7 @@ pub(super) fn set_place(lua: Lua, place: Place) {
 /// Makes context, table and metatables; leaves the table on the stack and
 /// gives its index.
 fn create(lua: Lua) -> c_int {
-    lua.create_table(32, 0);
+    lua.create_table(36, 0);
     let table = lua.top();
     let block = lua.new_userdata(size_of::<Context>()).cast::<Context>();
     let context_index = lua.top();
@@ -223,9 +286,16 @@ fn create(lua: Lua) -> c_int {
             Kind::Changes => entry!(userdata::finalize::<ChangesObject>),
             Kind::Version => entry!(userdata::finalize::<VersionObject>),
             Kind::History => entry!(userdata::finalize::<HistoryObject>),
+            Kind::Subscription => entry!(userdata::finalize::<SubscriptionObject>),
+            Kind::Feed => entry!(userdata::finalize::<FeedObject>),
         };
         userdata::fill_metatable(lua, kind, finalize, context_index);
         lua.raw_set_index(table, Place::FIRST_METATABLE + kind as i64);
+    }
+
+    for place in [Place::Handlers, Place::Policies] {
+        lua.create_table(0, 0);
+        lua.raw_set_index(table, place as i64);
     }
 
     lua.create_table(0, 1);
@@ -255,6 +325,14 @@ fn finalize(lua: Lua) -> c_int {
         guard::discard(context.host.take());
         guard::discard(context.default.take());
         guard::discard(context.failed.take());
+        // Its handlers go with the state; whoever waits for one goes on.
+        let queue = context.queue.take();
+        guard::discard(guard::guard(|| {
+            queue.iter().for_each(|queue| queue.close());
+            Ok(())
+        }));
+        guard::discard(queue);
+        guard::discard(context.handlers.take());
         context.scratch.free();
         context.rebind();
     }

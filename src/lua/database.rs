@@ -322,10 +322,16 @@ fn stats(lua: Lua) -> c_int {
     let context = context_of(lua);
     lua.set_top(1);
     let slot = ErrorSlot::push(lua, context);
+    let seen = entries::Seen::prepare(lua);
     let mut buffer = Buffer::take(lua, context);
-    let written = this(lua, context).and_then(|handle| {
+    let written = this(lua, context).and_then(|_| {
         guard(|| {
-            buffer.append(handle.database.stats()?.as_bytes())?;
+            // A policy may do anything to the object meanwhile.
+            let object = userdata::get::<DatabaseObject>(lua, context, 1).ok_or_else(closed)?;
+            let handle = &*Arc::clone(&object.0);
+            // What a policy hides is not counted either.
+            let seen = seen.count(handle, context);
+            buffer.append(handle.database.stats_with(seen)?.as_bytes())?;
             Ok(handle.big_int)
         })
     });

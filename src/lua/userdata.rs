@@ -28,10 +28,12 @@ pub(super) enum Kind {
     Changes,
     Version,
     History,
+    Subscription,
+    Feed,
 }
 
 impl Kind {
-    pub(super) const COUNT: usize = 11;
+    pub(super) const COUNT: usize = 13;
     pub(super) const ALL: [Self; Self::COUNT] = [
         Self::Buffer,
         Self::Error,
@@ -44,6 +46,8 @@ impl Kind {
         Self::Changes,
         Self::Version,
         Self::History,
+        Self::Subscription,
+        Self::Feed,
     ];
 
     /// `__name` of the metatable.
@@ -60,6 +64,8 @@ impl Kind {
             Self::Changes => "registry.Changes",
             Self::Version => "registry.Version",
             Self::History => "registry.History",
+            Self::Subscription => "registry.Subscription",
+            Self::Feed => "registry.Feed",
         }
     }
 }

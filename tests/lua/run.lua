@@ -19,6 +19,7 @@ local ALL = {
     "entries_basic", "entries_changes", "entries_fold", "entries_versions", "entries_snapshots", "entries_find",
     "entries_dependencies", "entries_delta", "entries_errors", "entries_values", "entries_persistence",
     "entries_handles", "entries_objects", "entries_property",
+    "entries_handlers", "entries_queue", "entries_feed", "entries_load", "entries_policy",
     "raising", "errors", "modules", "coroutines", "collector",
     "exchange", "documents", "examples",
 }

@@ -124,4 +124,33 @@ function e.steps(ops, err)
     return steps
 end
 
+-- What a handler is told as a text like "undo create a:b" or "begin".
+function e.told(op)
+    local words = {}
+    for _, mark in ipairs({ "foreign", "dry_run", "undo" }) do
+        if op[mark] then
+            words[#words + 1] = mark
+        end
+    end
+    words[#words + 1] = op.kind:match("^%w+%.(.*)$")
+    words[#words + 1] = op.entry and op.entry.id
+    return table.concat(words, " ")
+end
+
+-- Options for `on` that note begin, commit and discard in a log, under a name.
+function e.noting(log, name)
+    local function note(op)
+        log[#log + 1] = (name and name .. ": " or "") .. e.told(op)
+    end
+    return { begin = note, commit = note, discard = note }, note
+end
+
+-- Registers a handler of all kinds that notes everything and accepts; gives the
+-- log and the subscription.
+function e.watch(entries, pattern, name, log)
+    log = log or {}
+    local options, note = e.noting(log, name)
+    return log, e.some(entries.on(pattern or "**", note, options))
+end
+
 return e

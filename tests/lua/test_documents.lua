@@ -38,7 +38,8 @@ for _, case in ipairs({
     "loading", "structure", "structure_en", "get", "find", "parse_id", "snapshots", "snapshots_en",
     "snapshot_at_a_version_that_is_not_there", "versions", "versions_en", "versions_of_a_new_registry", "history",
     "changesets_that_do_not_fit", "apply_version", "build_delta", "calls_of_the_tables", "all_in_one_script",
-    "finder", "squashing", "navigation", "resolver",
+    "finder", "squashing", "navigation", "resolver", "transactions", "kinds_that_do_not_propagate",
+    "permission_to_get", "permission_to_apply", "permission_to_apply_a_version",
 }) do
     t.test("entry registry, example " .. case, function()
         check(t.path(), case, "check_entries.lua")
@@ -49,4 +50,10 @@ t.test("entry registry, example changesets, and what it applied after a restart"
     local path = t.path()
     check(path, "changesets", "check_entries.lua")
     check(path, "changesets_after_restart", "check_entries.lua")
+end)
+
+t.test("entry registry, LoadState on a history that another process made", function()
+    local path = t.path()
+    check(path, "load_state_makes_a_history", "check_entries.lua")
+    check(path, "load_state", "check_entries.lua")
 end)

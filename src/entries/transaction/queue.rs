@@ -6,11 +6,13 @@ use std::sync::{Arc, Weak};
 use super::caller::Attention;
 use super::handler::Handler;
 use super::question::Question;
+use crate::platform::fork;
 use crate::platform::sync::Mutex;
 
 /// The questions that wait for one owner, such as a Lua state.
-#[derive(Default)]
 pub struct Queue {
+    /// The process it was made in: children leave its locks alone.
+    generation: u32,
     attention: Attention,
     inner: Mutex<Inner>,
 }
@@ -51,6 +53,13 @@ impl Item {
         let answer = self.question.run(|| handler(&self.question));
         // Nobody may wait for it any more.
         let _ = self.question.answer(answer);
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        let (attention, inner) = (Attention::default(), Mutex::default());
+        Self { generation: fork::generation(), attention, inner }
     }
 }
 
@@ -96,8 +105,12 @@ impl Queue {
         }
     }
 
-    /// Ends it: its handlers are cancelled, and refuse nothing any more.
+    /// Ends it: its handlers are cancelled, and refuse nothing any more. Does
+    /// nothing in a forked child.
     pub fn close(&self) {
+        if self.generation != fork::generation() {
+            return;
+        }
         let (items, handlers) = {
             let mut inner = self.inner.lock();
             inner.is_closed = true;

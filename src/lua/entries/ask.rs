@@ -2,9 +2,14 @@
 
 use std::ffi::c_int;
 
-use super::exchange::entry_at;
+use super::access::Access;
+use super::caller::StateCaller;
+use super::exchange::{append_entry, entry_at};
 use super::home::{EntriesObject, Home, Object};
+use super::protected::Doorway;
 use super::version::VersionObject;
+use crate::code::Code;
+use crate::entries::{Question, Snapshot};
 use crate::error::Error;
 use crate::lua::buffer::Buffer;
 use crate::lua::cdata;
@@ -14,10 +19,10 @@ use crate::lua::error_object::{ErrorObject, context_of, raise_text};
 use crate::lua::guard::guard;
 use crate::lua::handle::BigInt;
 use crate::lua::part::closed;
-use crate::lua::state::{Lua, TYPE_FUNCTION, TYPE_NUMBER};
+use crate::lua::state::{Lua, TYPE_BOOLEAN, TYPE_FUNCTION, TYPE_NUMBER};
 use crate::lua::userdata::{self, Held};
 use crate::lua::version::TYPE_CDATA;
-use crate::value::{Number, Token, View};
+use crate::value::{Number, Token, View, begin_map, end_map, put_bool, put_string};
 
 /// A running call.
 pub(super) struct Ask {
@@ -30,6 +35,8 @@ pub(super) struct Ask {
     arguments: c_int,
     /// What becomes of integers in the answer.
     big_int: BigInt,
+    /// By which Lua is called from the middle of the work.
+    doorway: Option<Doorway>,
 }
 
 impl Ask {
@@ -46,7 +53,15 @@ impl Ask {
         lua.set_top(arguments);
         let context = context_of(lua);
         let buffer = Buffer::take(lua, context);
-        let mut ask = Self { lua, context, buffer, given, arguments, big_int: BigInt::default() };
+        let mut ask = Self {
+            lua,
+            context,
+            buffer,
+            given,
+            arguments,
+            big_int: BigInt::default(),
+            doorway: None,
+        };
         let answered = body(&mut ask);
         ask.buffer.release();
         match answered {
@@ -110,6 +125,63 @@ impl Ask {
         self.big_int = this.home().big_int;
         let out = self.buffer.bytes();
         guard(|| work(this, out))
+    }
+
+    /// Makes ready for [`Ask::with_lua`]: what follows on the stack stands above.
+    pub(super) fn prepare(&mut self) {
+        if self.doorway.is_none() {
+            self.doorway = Some(Doorway::push(self.lua));
+        }
+    }
+
+    /// Calls `work`, which may have handlers and policies in Lua be called: it
+    /// holds nothing that these could take away. [`Ask::prepare`] comes first.
+    pub(super) fn with_lua<R>(
+        &mut self,
+        home: Home,
+        work: impl FnOnce(&Home, &Access<'_>, &StateCaller, &mut Vec<u8>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let Some(doorway) = self.doorway else {
+            return Err(Error::new(Code::Internal, "the call was not prepared"));
+        };
+        self.big_int = home.big_int;
+        let caller = StateCaller::new(doorway, self.context);
+        let access = Access::new(doorway, self.context, &home);
+        let out = self.buffer.bytes();
+        guard(|| work(&home, &access, &caller, out))
+    }
+
+    /// Calls `work` with a snapshot that `find` gives, and with what the actor
+    /// may see of it.
+    pub(super) fn read<R>(
+        &mut self,
+        find: impl Fn(&mut Self) -> Result<(Home, Snapshot), Error>,
+        work: impl FnOnce(&Snapshot, &Access<'_>, &mut Vec<u8>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let (home, snapshot) = find(self)?;
+        self.big_int = home.big_int;
+        if !home.is_restricted(self.context) {
+            let out = self.buffer.bytes();
+            return guard(|| work(&snapshot, &Access::Open, out));
+        }
+        // Preparing may raise, and takes nothing along.
+        drop((home, snapshot));
+        self.prepare();
+        let (home, snapshot) = find(self)?;
+        self.with_lua(home, |_, access, _, out| work(&snapshot, access, out))
+    }
+
+    /// A field of the table at `table` that is true, false or absent.
+    pub(super) fn flag(&self, table: c_int, what: &str, name: &str) -> Result<bool, Error> {
+        let lua = self.lua;
+        lua.raw_get_name(table, name);
+        if !lua.is_none_or_nil(-1) && lua.type_of(-1) != TYPE_BOOLEAN {
+            let got = lua.type_name(-1);
+            return Err(Error::invalid(format!("{what}.{name} must be a boolean, got {got}")));
+        }
+        let is_set = lua.to_bool(-1);
+        lua.pop(1);
+        Ok(is_set)
     }
 
     /// What messages call the type of an argument, or of a value that was
@@ -278,4 +350,32 @@ fn fail(lua: Lua, context: &'static Context, error: Error) -> c_int {
     lua.push_nil();
     lua.push_value(-2);
     2
+}
+
+/// Appends what a handler is told: a map of `kind`, `entry`, `original` and the
+/// circumstances.
+pub(super) fn write_question(question: &Question, out: &mut Vec<u8>) -> Result<(), Error> {
+    let step = question.step();
+    let start = begin_map(out);
+    put_string(out, b"kind");
+    put_string(out, step.name().as_bytes());
+    let mut pairs = 4;
+    for (name, entry) in [(&b"entry"[..], step.entry()), (b"original", step.original())] {
+        if let Some(entry) = entry {
+            put_string(out, name);
+            append_entry(out, entry)?;
+            pairs += 1;
+        }
+    }
+    let circumstances = question.circumstances();
+    for (name, holds) in [
+        (&b"undo"[..], circumstances.undo),
+        (b"dry_run", circumstances.dry_run),
+        (b"foreign", circumstances.foreign),
+    ] {
+        put_string(out, name);
+        put_bool(out, holds);
+    }
+    end_map(out, start, pairs);
+    Ok(())
 }

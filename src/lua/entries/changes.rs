@@ -2,11 +2,12 @@
 
 use std::ffi::c_int;
 
+use super::access::APPLY;
 use super::ask::Ask;
 use super::exchange::read_entry;
 use super::home::{Home, Object};
 use super::version::VersionObject;
-use crate::entries::{self, ApplyOptions, Changes, EntryError, Plain, Registry};
+use crate::entries::{self, ApplyOptions, Changes, EntryError, Op, Registry};
 use crate::error::Error;
 use crate::lua::buffer::append;
 use crate::lua::error_object::context_of;
@@ -18,7 +19,8 @@ use crate::value::View;
 /// Changes as scripts hold them.
 pub(in crate::lua) struct ChangesObject {
     home: Home,
-    changes: Changes,
+    /// Not there while they are applied: handlers may come by here.
+    changes: Option<Changes>,
 }
 
 impl Held for ChangesObject {
@@ -35,7 +37,12 @@ impl Object for ChangesObject {
 
 impl ChangesObject {
     pub(super) fn new(home: &Home, changes: Changes) -> Self {
-        Self { home: home.clone(), changes }
+        Self { home: home.clone(), changes: Some(changes) }
+    }
+
+    /// The changes, unless they are being applied.
+    fn get(&mut self) -> Result<&mut Changes, Error> {
+        self.changes.as_mut().ok_or_else(busy)
     }
 }
 
@@ -65,7 +72,7 @@ fn queue(lua: Lua, queue: fn(&mut Changes, entries::Entry) -> Result<(), EntryEr
         let limit = ask.with(|this: &mut ChangesObject, _| Ok(this.home.value_limit))?;
         ask.entry(2, limit)?;
         ask.with(|this: &mut ChangesObject, entry| {
-            Ok(queue(&mut this.changes, read_entry(&mut View::new(entry))?)?)
+            Ok(queue(this.get()?, read_entry(&mut View::new(entry))?)?)
         })?;
         lua.push_value(1);
         Ok(1)
@@ -76,7 +83,7 @@ fn queue(lua: Lua, queue: fn(&mut Changes, entries::Entry) -> Result<(), EntryEr
 fn delete(lua: Lua) -> c_int {
     Ask::method::<ChangesObject>(lua, 2, |ask| {
         let id = ask.id(2, "id")?;
-        ask.with(|this: &mut ChangesObject, _| Ok(this.changes.delete(id)?))?;
+        ask.with(|this: &mut ChangesObject, _| Ok(this.get()?.delete(id)?))?;
         lua.push_value(1);
         Ok(1)
     })
@@ -86,7 +93,7 @@ fn delete(lua: Lua) -> c_int {
 fn ops(lua: Lua) -> c_int {
     Ask::method::<ChangesObject>(lua, 1, |ask| {
         ask.with(|this: &mut ChangesObject, out| {
-            this.changes.append_ops(out);
+            this.get()?.append_ops(out);
             Ok(())
         })?;
         ask.answer()
@@ -99,20 +106,38 @@ fn apply(lua: Lua) -> c_int {
     Ask::method::<ChangesObject>(lua, 2, |ask| {
         ask.writing()?;
         ask.options(2)?;
+        ask.prepare();
         let version = ask.make();
-        let is_dry = ask.with(|this: &mut ChangesObject, bytes| {
+        let (home, mut changes) = ask.with(|this: &mut ChangesObject, _| {
+            Ok((this.home.clone(), this.changes.take().ok_or_else(busy)?))
+        })?;
+        let applied = ask.with_lua(home, |home, access, caller, bytes| {
             let options = options_of(bytes)?;
-            let applied = this.changes.apply_with(&options, &Plain::default())?;
+            if !changes.queued().is_empty() {
+                access.check(APPLY)?;
+            }
+            let applied = changes.apply_with(&options, caller)?;
             if options.dry_run {
+                let seen = applied.ops.iter().filter(|op| access.allows_entry(&op.entry));
+                let seen: Vec<Op> = seen.cloned().collect();
                 bytes.clear();
-                append(bytes, Registry::value_of_ops(&applied.ops).as_bytes())?;
+                append(bytes, Registry::value_of_ops(&seen).as_bytes())?;
             } else {
-                *version = Some(VersionObject::new(this.home.clone(), applied.version));
+                *version = Some(VersionObject::new(home.clone(), applied.version));
             }
             Ok(options.dry_run)
-        })?;
-        if is_dry { ask.answer() } else { Ok(1) }
+        });
+        // They may have been closed meanwhile.
+        let _ = ask.with(|this: &mut ChangesObject, _| {
+            this.changes = Some(changes);
+            Ok(())
+        });
+        if applied? { ask.answer() } else { Ok(1) }
     })
+}
+
+fn busy() -> Error {
+    Error::invalid("these changes are being applied")
 }
 
 fn options_of(bytes: &[u8]) -> Result<ApplyOptions, Error> {
@@ -127,7 +152,10 @@ fn to_string(lua: Lua) -> c_int {
         let out = ask.buffer.bytes();
         // Writing to a Vec cannot fail.
         let _ = match userdata::get::<ChangesObject>(lua, context_of(lua), 1) {
-            Some(this) => write!(out, "registry.Changes{{ops={}}}", this.changes.queued().len()),
+            Some(this) => {
+                let queued = this.changes.as_ref().map_or(0, |changes| changes.queued().len());
+                write!(out, "registry.Changes{{ops={queued}}}")
+            }
             None => write!(out, "registry.Changes{{closed}}"),
         };
         lua.push_bytes(ask.buffer.read());

@@ -7,7 +7,7 @@ use super::exchange::read_entries;
 use crate::entries::{EntryError, Id, IdRef, Registry};
 use crate::error::Error;
 use crate::lua::buffer::{append, out_of_memory};
-use crate::lua::state::{Lua, TYPE_BOOLEAN};
+use crate::lua::state::Lua;
 use crate::value::{View, put_array_header, put_string};
 
 /// `build_delta(from, to)`: ordered operations.
@@ -34,7 +34,7 @@ pub(super) fn register_pattern(lua: Lua) -> c_int {
             return Err(ask.wrong_argument(1, "pattern", "a table of path and allow_wildcard"));
         }
         ask.check_fields(1, "pattern", &["path", "allow_wildcard"])?;
-        let allow_wildcard = flag(ask, 1, "pattern", "allow_wildcard")?;
+        let allow_wildcard = ask.flag(1, "pattern", "allow_wildcard")?;
         lua.raw_get_name(1, "path");
         if !lua.is_string(-1) {
             return Err(ask.wrong_argument(lua.top(), "pattern.path", "a string"));
@@ -67,10 +67,14 @@ fn related(lua: Lua, find: fn(&Registry, IdRef<'_>, bool) -> Result<Vec<Id>, Ent
                 return Err(ask.wrong_argument(2, "options", "a table"));
             }
             ask.check_fields(2, "options", &["transitive"])?;
-            transitive = flag(ask, 2, "options", "transitive")?;
+            transitive = ask.flag(2, "options", "transitive")?;
         }
-        ask.with_home(|home, out| {
-            let ids = find(&home.registry, id, transitive)?;
+        ask.prepare();
+        let home = ask.with_home(|home, _| Ok(home.clone()))?;
+        ask.with_lua(home, |home, access, _, out| {
+            access.check_id(Id::new(id).text())?;
+            let mut ids = find(&home.registry, id, transitive)?;
+            ids.retain(|id| access.allows_id(id.text()));
             let len: usize = ids.iter().map(|id| id.text().len() + 5).sum();
             out.try_reserve(len + 5).map_err(|_| out_of_memory())?;
             put_array_header(out, ids.len().try_into().unwrap_or(u32::MAX));
@@ -81,17 +85,4 @@ fn related(lua: Lua, find: fn(&Registry, IdRef<'_>, bool) -> Result<Vec<Id>, Ent
         })?;
         ask.answer()
     })
-}
-
-/// A field that is true, false or absent.
-fn flag(ask: &Ask, table: c_int, what: &str, name: &str) -> Result<bool, Error> {
-    let lua = ask.lua;
-    lua.raw_get_name(table, name);
-    if !lua.is_none_or_nil(-1) && lua.type_of(-1) != TYPE_BOOLEAN {
-        let got = lua.type_name(-1);
-        return Err(Error::invalid(format!("{what}.{name} must be a boolean, got {got}")));
-    }
-    let is_set = lua.to_bool(-1);
-    lua.pop(1);
-    Ok(is_set)
 }

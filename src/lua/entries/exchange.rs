@@ -105,7 +105,8 @@ impl Ask {
             pairs += 1;
         }
         let Ok(len) = u32::try_from(len) else { return Err(out_of_memory()) };
-        if pairs != len {
+        // Fewer have a hole, which is named when it is met.
+        if pairs > len {
             return Err(self.wrong_argument(index, list, "a list of entries"));
         }
         put_array_header(self.buffer.bytes(), len);
@@ -273,8 +274,14 @@ mod tests {
     fn the_entry_is_told_that_a_place_in_an_answer_belongs_to() {
         for (json, expected) in [
             (r#"{"data": 7, "id": "a:b", "kind": "k"}"#, Some("a:b")),
-            (r#"[{"id": "a:a", "data": 1}, {"id": "a:b", "data": [{"id": 3}, 7]}, {"id": "a:c"}]"#, Some("a:b")),
-            (r#"[{"kind": "entry.delete", "entry": {"id": "a:b"}, "original": {"data": 7}}]"#, Some("a:b")),
+            (
+                r#"[{"id": "a:a", "data": 1}, {"id": "a:b", "data": [{"id": 3}, 7]}, {"id": "a:c"}]"#,
+                Some("a:b"),
+            ),
+            (
+                r#"[{"kind": "entry.delete", "entry": {"id": "a:b"}, "original": {"data": 7}}]"#,
+                Some("a:b"),
+            ),
             (r#"["a:b", 7]"#, None),
             ("7", None),
         ] {

@@ -2,17 +2,26 @@
 
 use std::ffi::c_int;
 
+use super::access::APPLY_VERSION;
 use super::ask::Ask;
 use super::history::{HistoryObject, write_versions};
+use super::home::Home;
 use super::snapshot::{SnapshotObject, append_from, find_in};
 use super::version::VersionObject;
+use crate::entries::Snapshot;
+use crate::error::Error;
 use crate::lua::state::Lua;
+
+/// The registry as it is now.
+fn current(ask: &mut Ask) -> Result<(Home, Snapshot), Error> {
+    ask.with_home(|home, _| Ok((home.clone(), home.registry.snapshot()?)))
+}
 
 /// `get(id)`.
 pub(super) fn get(lua: Lua) -> c_int {
     Ask::run(lua, 1, |ask| {
         let id = ask.id(1, "id")?;
-        ask.with_home(|home, out| append_from(&home.registry.snapshot()?, id, out))?;
+        ask.read(current, |snapshot, access, out| append_from(snapshot, id, access, out))?;
         ask.answer()
     })
 }
@@ -22,7 +31,7 @@ pub(super) fn find(lua: Lua) -> c_int {
     Ask::run(lua, 2, |ask| {
         ask.filter(1)?;
         let options = ask.options(2)?;
-        ask.with_home(|home, out| find_in(&home.registry.snapshot()?, options, out))?;
+        ask.read(current, |snapshot, access, out| find_in(snapshot, options, access, out))?;
         ask.answer()
     })
 }
@@ -106,7 +115,12 @@ pub(super) fn apply_version(lua: Lua) -> c_int {
     Ask::run(lua, 1, |ask| {
         ask.writing()?;
         let version = ask.version(1, 0)?;
-        ask.with_home(|home, _| Ok(home.registry.apply_version(version.id_in(home)?)?))?;
+        ask.prepare();
+        let home = ask.with_home(|home, _| Ok(home.clone()))?;
+        ask.with_lua(home, |home, access, caller, _| {
+            access.check(APPLY_VERSION)?;
+            Ok(home.registry.apply_version_as(version.id_in(home)?, caller)?)
+        })?;
         lua.push_bool(true);
         Ok(1)
     })
@@ -117,7 +131,12 @@ pub(super) fn prune(lua: Lua) -> c_int {
     Ask::run(lua, 1, |ask| {
         ask.writing()?;
         let version = ask.version(1, 0)?;
-        ask.with_home(|home, _| Ok(home.registry.prune(version.id_in(home)?)?))?;
+        ask.prepare();
+        let home = ask.with_home(|home, _| Ok(home.clone()))?;
+        ask.with_lua(home, |home, access, _, _| {
+            access.check(APPLY_VERSION)?;
+            Ok(home.registry.prune(version.id_in(home)?)?)
+        })?;
         lua.push_bool(true);
         Ok(1)
     })

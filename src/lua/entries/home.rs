@@ -1,10 +1,12 @@
 //! Which registry a function or an object belongs to.
 
+use std::sync::Arc;
+
 use crate::entries::Registry;
 use crate::error::{Code, Error};
 use crate::lua::context::Context;
 use crate::lua::guard::guard;
-use crate::lua::handle::BigInt;
+use crate::lua::handle::{BigInt, Handle};
 use crate::lua::part::{Source, closed};
 use crate::lua::userdata::{Held, Kind};
 
@@ -14,6 +16,35 @@ pub(in crate::lua) struct Home {
     pub(super) registry: Registry,
     pub(super) big_int: BigInt,
     pub(super) value_limit: usize,
+    /// Who policies are asked about; the host's in a state that it has bound.
+    actor: Option<Arc<[u8]>>,
+}
+
+impl Home {
+    /// That of a database.
+    pub(super) fn of(handle: &Handle, context: &Context) -> Result<Self, Error> {
+        let actor = match &*context.host.borrow() {
+            Some(host) => host.handle.actor.as_deref().map(Into::into),
+            None => handle.actor.as_deref().map(Into::into),
+        };
+        Ok(Self {
+            registry: handle.database.entries()?,
+            big_int: handle.big_int,
+            value_limit: handle.database.value_limit(),
+            actor,
+        })
+    }
+
+    /// Who policies are asked about.
+    pub(super) fn actor(&self) -> &[u8] {
+        self.actor.as_deref().unwrap_or_default()
+    }
+
+    /// Whether a policy is to be asked.
+    #[inline]
+    pub(super) fn is_restricted(&self, context: &Context) -> bool {
+        context.has_policy(self.registry.address()) || self.registry.has_policy()
+    }
 }
 
 /// The second upvalue of every function of the module.
@@ -54,11 +85,7 @@ fn resolve(source: &Source, context: &Context) -> Result<Home, Error> {
         Source::Handle(handle) => handle,
         Source::Closed => return Err(closed()),
     };
-    Ok(Home {
-        registry: handle.database.entries()?,
-        big_int: handle.big_int,
-        value_limit: handle.database.value_limit(),
-    })
+    Home::of(handle, context)
 }
 
 /// To a script that did not open the database itself, one that cannot be

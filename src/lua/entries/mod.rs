@@ -2,15 +2,22 @@
 //!
 //! Its functions and methods answer with a value, or with nil and an error
 //! object ([`ask`]). Entries come from scripts as one run of bytes and go to
-//! them as values ([`exchange`]).
+//! them as values ([`exchange`]). Handlers and policies of scripts are called
+//! from the middle of Rust ([`protected`]).
 
+mod access;
 mod ask;
+mod caller;
 mod changes;
 mod dependencies;
 mod exchange;
+mod feed;
 mod functions;
+mod handlers;
 mod history;
 mod home;
+mod load;
+mod protected;
 mod snapshot;
 mod version;
 
@@ -20,13 +27,16 @@ use super::runtimes::{Entry, entry, runtime_of};
 use super::state::Lua;
 use super::userdata::{self, Kind};
 
+pub(super) use access::Seen;
 pub(super) use changes::ChangesObject;
+pub(super) use feed::FeedObject;
+pub(super) use handlers::SubscriptionObject;
 pub(super) use history::HistoryObject;
-pub(super) use home::EntriesObject;
+pub(super) use home::{EntriesObject, Home};
 pub(super) use snapshot::SnapshotObject;
 pub(super) use version::VersionObject;
 
-const FUNCTIONS: [(&str, &Entry); 14] = [
+const FUNCTIONS: [(&str, &Entry); 19] = [
     ("get", entry!(functions::get)),
     ("find", entry!(functions::find)),
     ("parse_id", entry!(functions::parse_id)),
@@ -37,6 +47,11 @@ const FUNCTIONS: [(&str, &Entry); 14] = [
     ("history", entry!(functions::history)),
     ("apply_version", entry!(functions::apply_version)),
     ("prune", entry!(functions::prune)),
+    ("on", entry!(handlers::on)),
+    ("poll", entry!(handlers::poll)),
+    ("events", entry!(feed::events)),
+    ("load_state", entry!(load::load_state)),
+    ("set_policy", entry!(load::set_policy)),
     ("build_delta", entry!(dependencies::build_delta)),
     ("register_pattern", entry!(dependencies::register_pattern)),
     ("dependents", entry!(dependencies::dependents)),
@@ -65,6 +80,8 @@ pub(super) fn fill_metatables(lua: Lua, context: &Context) {
     complete(lua, context, Kind::Snapshot, &snapshot::METHODS, &snapshot::METAMETHODS);
     complete(lua, context, Kind::Changes, &changes::METHODS, &changes::METAMETHODS);
     complete(lua, context, Kind::Version, &version::METHODS, &version::METAMETHODS);
+    complete(lua, context, Kind::Subscription, &handlers::METHODS, &handlers::METAMETHODS);
+    complete(lua, context, Kind::Feed, &feed::METHODS, &feed::METAMETHODS);
     complete(lua, context, Kind::History, &history::METHODS, &history::METAMETHODS);
 }
 

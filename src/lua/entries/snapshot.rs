@@ -2,12 +2,13 @@
 
 use std::ffi::c_int;
 
+use super::access::Access;
 use super::ask::Ask;
 use super::changes::ChangesObject;
 use super::exchange::{append_entry, write_entries};
 use super::home::{Home, Object};
 use super::version::VersionObject;
-use crate::entries::{EntryError, IdRef, Snapshot};
+use crate::entries::{EntryError, Found, Id, IdRef, Snapshot};
 use crate::error::Error;
 use crate::lua::error_object::context_of;
 use crate::lua::runtimes::{Entry, entry};
@@ -52,13 +53,15 @@ pub(super) const METHODS: [(&str, &Entry); 7] = [
 pub(super) const METAMETHODS: [(&str, &Entry); 2] =
     [("__tostring", entry!(to_string)), ("__close", entry!(userdata::finalize::<SnapshotObject>))];
 
+/// The snapshot at the first argument.
+fn held(ask: &mut Ask) -> Result<(Home, Snapshot), Error> {
+    ask.with(|this: &mut SnapshotObject, _| Ok((this.home.clone(), this.snapshot.clone())))
+}
+
 /// `snap:entries()`.
 fn entries(lua: Lua) -> c_int {
     Ask::method::<SnapshotObject>(lua, 1, |ask| {
-        ask.with(|this: &mut SnapshotObject, out| {
-            let found = this.snapshot.entries();
-            write_entries(out, found.len(), found.iter())
-        })?;
+        ask.read(held, |snapshot, access, out| write_found(out, &snapshot.entries(), access))?;
         ask.answer()
     })
 }
@@ -67,7 +70,7 @@ fn entries(lua: Lua) -> c_int {
 fn get(lua: Lua) -> c_int {
     Ask::method::<SnapshotObject>(lua, 2, |ask| {
         let id = ask.id(2, "id")?;
-        ask.with(|this: &mut SnapshotObject, out| append_from(&this.snapshot, id, out))?;
+        ask.read(held, |snapshot, access, out| append_from(snapshot, id, access, out))?;
         ask.answer()
     })
 }
@@ -76,8 +79,12 @@ fn get(lua: Lua) -> c_int {
 pub(super) fn append_from(
     snapshot: &Snapshot,
     id: IdRef<'_>,
+    access: &Access<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
+    if !matches!(access, Access::Open) {
+        access.check_id(Id::new(id).text())?;
+    }
     match snapshot.get(id) {
         Some(entry) => append_entry(out, entry),
         None => Err(EntryError::NoEntry { id: id.to_string() }.into()),
@@ -89,16 +96,25 @@ fn find(lua: Lua) -> c_int {
     Ask::method::<SnapshotObject>(lua, 3, |ask| {
         ask.filter(2)?;
         let options = ask.options(3)?;
-        ask.with(|this: &mut SnapshotObject, out| find_in(&this.snapshot, options, out))?;
+        ask.read(held, |snapshot, access, out| find_in(snapshot, options, access, out))?;
         ask.answer()
     })
 }
 
-/// Replaces the filter in `out`, with the options behind it, by what it finds.
-pub(super) fn find_in(snapshot: &Snapshot, options: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+/// Replaces the filter in `out`, with the options behind it, by what it finds
+/// of what the actor may see.
+pub(super) fn find_in(
+    snapshot: &Snapshot,
+    options: usize,
+    access: &Access<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
     let (filter, options) = out.split_at(options);
     let options = (!matches!(View::new(options).token(), Token::Nil)).then_some(options);
-    let found = snapshot.find(filter, options)?;
+    let found = match access {
+        Access::Open => snapshot.find(filter, options)?,
+        _ => snapshot.find_allowed(filter, options, &|entry| access.allows_entry(entry))?,
+    };
     write_entries(out, found.len(), found.iter())
 }
 
@@ -109,12 +125,18 @@ fn namespace(lua: Lua) -> c_int {
             return Err(ask.wrong_argument(2, "ns", "a string"));
         }
         let ns = lua.bytes(2);
-        ask.with(|this: &mut SnapshotObject, out| {
-            let found = this.snapshot.namespace(ns);
-            write_entries(out, found.len(), found.iter())
-        })?;
+        ask.read(held, |snapshot, access, out| write_found(out, &snapshot.namespace(ns), access))?;
         ask.answer()
     })
+}
+
+/// Writes those of the entries that the actor may see.
+fn write_found(out: &mut Vec<u8>, found: &Found, access: &Access<'_>) -> Result<(), Error> {
+    if let Access::Open = access {
+        return write_entries(out, found.len(), found.iter());
+    }
+    let seen: Vec<_> = found.iter().filter(|entry| access.allows_entry(entry)).collect();
+    write_entries(out, seen.len(), seen.into_iter())
 }
 
 /// `snap:version()`.

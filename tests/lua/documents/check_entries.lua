@@ -329,6 +329,124 @@ function cases.resolver()
     t.equal(e.steps(entries.build_delta(list, {})), { "delete app:a", "delete app:web" })
 end
 
+-- "Transações": begin, each operation, commit; or discard and what was done undone.
+function cases.transactions()
+    prepare()
+    local log = e.watch(entries)
+    local feed = e.some(entries.events())
+    local new_version = run_example("changesets", "new_version")
+    t.equal(new_version:id(), 7)
+    -- "loop Cada Operação": entry.create/update/delete, in order.
+    t.equal(log, { "begin", "delete test:old_entry", "update test:existing", "create test:new_entry", "commit" })
+    local function told(count)
+        local kinds = {}
+        for index = 1, count do
+            kinds[index] = e.some(feed:next(0)).kind
+        end
+        t.fails("TIMEOUT", { feed:next(0) })
+        return kinds
+    end
+    t.equal(told(5), { "registry.begin", "entry.delete", "entry.update", "entry.create", "registry.commit" })
+    -- "Algum rejeitado": registry.discard, and the inverse delta.
+    for index = #log, 1, -1 do
+        log[index] = nil
+    end
+    local before = e.some(entries.snapshot()):entries()
+    e.some(entries.on("**", function(op) return op.undo or op.kind ~= "entry.create", "rejeitado" end))
+    current_version = entries.current_version()
+    local prev, ok, err = run_example("apply_version", "prev", "ok", "err")
+    t.equal(prev:id(), 6)
+    t.fails("INVALID", { ok, err }, "rejeitado")
+    t.equal(log, { "begin", "delete test:new_entry", "update test:existing", "create test:old_entry",
+        "undo delete test:old_entry", "undo update test:existing", "undo create test:new_entry", "discard" })
+    t.equal(entries.snapshot():entries(), before)
+    t.equal(entries.current_version():id(), 7)
+    t.equal(told(4), { "registry.begin", "entry.delete", "entry.update", "registry.discard" })
+end
+
+-- "Entradas que Não Propagam".
+function cases.kinds_that_do_not_propagate()
+    local log = e.watch(entries)
+    e.create(entries, e.entry("app:config", { kind = "registry.entry" }), e.entry("app:needs", { kind = "ns.requirement" }),
+        e.entry("app:module", { kind = "ns.dependency" }), e.entry("app:other", { kind = "ns.other" }))
+    t.equal(log, { "begin", "create app:other", "commit" })
+    t.equal(#e.now(entries), 4)
+end
+
+-- "LoadState() reproduz histórico de um baseline sem criar novas versões".
+function cases.load_state_makes_a_history()
+    prepare()
+end
+
+-- In a process of its own, after the case before.
+function cases.load_state()
+    local version = e.some(entries.load_state({ { id = "base:line", kind = "test.kind" } }))
+    t.equal(version:id(), 6)
+    t.equal(e.numbers(entries.versions()), { 0, 1, 2, 3, 4, 5, 6 })
+    t.equal(e.now(entries), { OTHER.id, ROUTE.id, ASSERT.id, "base:line", EXISTING.id, OLD.id })
+    -- The examples run on it.
+    t.equal(run_example("changesets", "new_version"):id(), 7)
+    check_changed(entries)
+    e.some(entries.apply_version(0))
+    t.equal(e.now(entries), { "base:line" })
+end
+
+---------------------------------------------------------------------------
+-- "Permissoes": the table, and the lines at the calls
+
+-- Denies what the table says: an action, and a resource for registry.get.
+local function deny(action, resource)
+    local asked = {}
+    e.some(entries.set_policy(function(actor, what, on)
+        asked[#asked + 1] = actor .. " " .. what .. " " .. on
+        return not (what == action and (on == resource or resource == nil))
+    end))
+    return asked
+end
+
+-- "Ler entrada (tambem filtra resultados de find/entries)".
+function cases.permission_to_get()
+    prepare()
+    local before = entries.snapshot()
+    local asked = deny("registry.get", "app.lib:assert")
+    local entry, err = run_example("get", "entry", "err")
+    t.fails("PERMISSION_DENIED", { entry, err }, "app.lib:assert")
+    t.equal(err:kind(), errors.PERMISSION_DENIED)
+    t.equal(asked, { " registry.get app.lib:assert" })
+    t.equal(run(line_of("find", 1), "entries"), e.NONE)
+    t.equal(run_example("find", "entries"), { ROUTE })
+    local rest = { OTHER.id, ROUTE.id, EXISTING.id, OLD.id }
+    t.equal(e.now(entries), rest)
+    t.equal(e.ids(before:entries()), rest)
+    -- "Todas as entradas acessiveis", in version 5 too.
+    t.equal(e.ids(run_example("snapshots", "snap"):entries()), { OTHER.id, ROUTE.id, "app.lib:gone", EXISTING.id, OLD.id })
+end
+
+function cases.permission_to_apply()
+    prepare()
+    local asked = deny("registry.apply")
+    local new_version, err = run_example("changesets", "new_version", "err")
+    t.fails("PERMISSION_DENIED", { new_version, err })
+    -- "-": no resource.
+    t.equal(asked, { " registry.apply " })
+    t.equal(e.now(entries), ALL)
+    t.equal(entries.current_version():id(), 6)
+    -- The other permissions are others.
+    e.some(entries.apply_version(5))
+end
+
+function cases.permission_to_apply_a_version()
+    prepare()
+    local asked = deny("registry.apply_version")
+    current_version = entries.current_version()
+    local prev, ok, err = run_example("apply_version", "prev", "ok", "err")
+    t.equal(prev:id(), 5)
+    t.fails("PERMISSION_DENIED", { ok, err })
+    t.equal(asked, { " registry.apply_version " })
+    t.equal(e.now(entries), ALL)
+    t.equal(run_example("changesets", "new_version"):id(), 7)
+end
+
 local ok, fault = xpcall(assert(cases[arg[1]], "no such case"), debug.traceback)
 if not ok then
     report(fault)
