@@ -9,6 +9,13 @@
 mod platform {
     pub mod signal;
 
+    /// Nothing forks here.
+    pub mod fork {
+        pub fn generation() -> u32 {
+            0
+        }
+    }
+
     /// As the library's, of loom.
     pub mod sync {
         use std::time::Instant;
