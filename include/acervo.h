@@ -1124,6 +1124,12 @@ int32_t acervo_changes_plan(const acervo_changes *changes, acervo_value **out, a
 // `ids`. ACERVO_PERMISSION_DENIED: open for reading only. ACERVO_UNAVAILABLE:
 // locked by another process, I/O error, disk full.
 //
+// Handlers (acervo_on) are asked on this thread; if one refuses, what it gave
+// as its kind. ACERVO_NOT_FOUND: what one deferred stayed unresolved (the
+// details have `ids`), or `require_handler`. ACERVO_TIMEOUT: no answer in
+// time. ACERVO_INVALID: from inside a handler. If something could not be
+// undone, the details have `undo`, a list of maps of `id` and `message`.
+//
 // Threads: one at a time.
 int32_t acervo_changes_apply(acervo_changes *changes, uint64_t *out_version, acervo_error **err);
 
@@ -1138,7 +1144,7 @@ int32_t acervo_current_version(acervo *db, uint64_t *out, acervo_error **err);
 // ACERVO_NOT_FOUND: there is no such version, or it was pruned.
 // ACERVO_UNAVAILABLE: the database keeps no history; locked by another
 // process, I/O error, disk full. ACERVO_PERMISSION_DENIED: open for reading
-// only.
+// only. Handlers are asked as in acervo_changes_apply.
 //
 // Threads: any.
 int32_t acervo_apply_version(acervo *db, uint64_t version, acervo_error **err);

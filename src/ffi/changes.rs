@@ -230,6 +230,12 @@ pub unsafe extern "C" fn acervo_changes_plan(
 /// `ids`. ACERVO_PERMISSION_DENIED: open for reading only. ACERVO_UNAVAILABLE:
 /// locked by another process, I/O error, disk full.
 ///
+/// Handlers (acervo_on) are asked on this thread; if one refuses, what it gave
+/// as its kind. ACERVO_NOT_FOUND: what one deferred stayed unresolved (the
+/// details have `ids`), or `require_handler`. ACERVO_TIMEOUT: no answer in
+/// time. ACERVO_INVALID: from inside a handler. If something could not be
+/// undone, the details have `undo`, a list of maps of `id` and `message`.
+///
 /// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_changes_apply(

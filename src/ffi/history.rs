@@ -81,7 +81,7 @@ pub unsafe extern "C" fn acervo_current_version(
 /// ACERVO_NOT_FOUND: there is no such version, or it was pruned.
 /// ACERVO_UNAVAILABLE: the database keeps no history; locked by another
 /// process, I/O error, disk full. ACERVO_PERMISSION_DENIED: open for reading
-/// only.
+/// only. Handlers are asked as in acervo_changes_apply.
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]

@@ -116,12 +116,42 @@ static void what_another_process_did_cannot_be_refused(void)
     close_database(db);
 }
 
+static int32_t close_when_told(recorder *own, acervo_op *op)
+{
+    (void)own;
+    if (acervo_op_flags(op) & ACERVO_OP_FLAG_FOREIGN)
+        CHECK_OK(acervo_close(db, ERR));
+    return ACERVO_ACCEPT;
+}
+
+static void a_handler_may_close_the_database_when_it_is_told(void)
+{
+    const char *path = scratch_path("told.db");
+    recorder own = {.answer = close_when_told};
+    process other;
+    char byte;
+    clear_log();
+    db = open_database(path);
+    apply_create(db, "a:x", "1");
+    listen(db, "**", ACERVO_ON_REPLAY, &own);
+    other = start_process("--change", path);
+    receive_bytes(other.from, &byte, 1);
+    /* It is told on a thread of the library's, and ended there. */
+    for (int waited = 0; own.destroyed == 0 && waited < LONG_MS; waited++)
+        sleep_ms(1);
+    CHECK_INT(own.destroyed, 1);
+    send_bytes(other.to, "!", 1);
+    finish_process(&other);
+    acervo_free(db);
+}
+
 int main(int argc, char **argv)
 {
     static const test_case cases[] = {
         TEST(versions_of_another_process_are_told_as_foreign),
         TEST(processes_follow_each_other_through_their_feeds),
         TEST(what_another_process_did_cannot_be_refused),
+        TEST(a_handler_may_close_the_database_when_it_is_told),
     };
     if (argc == 3 && strncmp(argv[1], "--", 2) == 0) {
         /* Nothing of a test that was stopped stays behind. */

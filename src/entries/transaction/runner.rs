@@ -235,7 +235,6 @@ impl<'a> Transaction<'a> {
     fn ask(&self, handler: &Arc<Handler>, step: Step, undo: bool) -> Verdict {
         let circumstances = Circumstances { undo, dry_run: self.dry_run, foreign: false };
         let question = Question::new(step, circumstances, self.engine.address(), self.caller);
-        let deadline = Instant::now() + self.engine.settings.handler_timeout;
         if !handler.note_open(&question) {
             return None;
         }
@@ -256,6 +255,8 @@ impl<'a> Transaction<'a> {
                 Response::Pending => {}
             }
         }
+        // From now on: what ran here has taken the time that it needed.
+        let deadline = Instant::now() + self.engine.settings.handler_timeout;
         let answer = question.wait(self.caller, deadline, || self.engine.is_closing());
         if handler.is_cancelled() {
             return None;
