@@ -406,6 +406,18 @@ t.test("the ops of a dry run leave denied entries out", function()
     t.equal(e.steps(ops), { "update a:1", "create a:5" })
 end)
 
+t.test("a policy that is set inside a handler holds for the dry run under way", function()
+    local entries = e.open()
+    e.create(entries, "a:1", "a:2")
+    e.some(entries.on("**", function(op)
+        if op.kind == "entry.create" and not op.undo then
+            e.some(entries.set_policy((hiding("a:2"))))
+        end
+    end))
+    local ops = e.some(e.changes(entries):delete("a:1"):delete("a:2"):create(e.entry("a:3")):apply({ dry_run = true }))
+    t.equal(e.steps(ops), { "delete a:1", "create a:3" })
+end)
+
 ---------------------------------------------------------------------------
 -- Being told
 
