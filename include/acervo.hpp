@@ -15,9 +15,9 @@
  * copied by the library before the call returns.
  *
  * Threads: as in acervo.h. database, kv, entry_registry, snapshot, entry,
- * entry_list, value and error may be used from any thread (as with a
+ * entry_list, op, value and error may be used from any thread (as with a
  * shared_ptr, one C++ object must not be assigned to while another thread reads
- * it); options, batch and changes from one at a time.
+ * it); options, batch, changes, subscription and feed from one at a time.
  *
  * A moved-from object holds no handle: its calls give ACERVO_INVALID.
  */
@@ -1672,9 +1672,12 @@ public:
     /// optional operator in front, to what they are compared with:
     /// `snapshot.find(value::map({{".kind", "http.*"}, {"^meta.path", "/api"}}))`.
     /// INVALID names a condition that is wrong.
-    result<entry_list> find(const value &filter) const { return find(filter, page()); }
+    result<entry_list> find(const value &filter) const { return matches(filter, nullptr); }
     result<entry_list> find(const value &filter, page part) const
     {
+        constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
+        if (part.offset > most || part.limit.value_or(0) > most)
+            return error(ACERVO_INVALID, "limit or offset is larger than an integer can be");
         std::vector<std::pair<value, value>> how;
         how.emplace_back("offset", part.offset);
         if (part.limit.has_value())
@@ -1682,11 +1685,7 @@ public:
         result<value> options = value::try_map(how.begin(), how.end());
         if (!options)
             return std::move(options).error();
-        acervo_entries *out = nullptr;
-        acervo_error *err = nullptr;
-        const std::int32_t code = acervo_snapshot_find(raw_.get(), filter.c_handle(),
-                                                       options->c_handle(), &out, &err);
-        return take(code, out, err);
+        return matches(filter, options->c_handle());
     }
 
     /// All entries.
@@ -1721,6 +1720,15 @@ public:
 private:
     explicit snapshot(acervo_snapshot *raw) noexcept : raw_(raw) {}
 
+    result<entry_list> matches(const value &filter, const acervo_value *options) const
+    {
+        acervo_entries *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code =
+            acervo_snapshot_find(raw_.get(), filter.c_handle(), options, &out, &err);
+        return take(code, out, err);
+    }
+
     static result<entry_list> take(std::int32_t code, acervo_entries *out, acervo_error *err)
     {
         if (code != ACERVO_OK)
@@ -1729,6 +1737,266 @@ private:
     }
 
     detail::shared_handle<acervo_snapshot, acervo_snapshot_retain, acervo_snapshot_free> raw_;
+};
+
+/// What a handler is asked about.
+enum class op_kind : std::int32_t {
+    create = ACERVO_OP_CREATE,
+    update = ACERVO_OP_UPDATE,
+    remove = ACERVO_OP_DELETE,
+    begin = ACERVO_OP_BEGIN,
+    commit = ACERVO_OP_COMMIT,
+    discard = ACERVO_OP_DISCARD,
+    invalid = ACERVO_INVALID,  ///< of a moved-from op
+};
+
+/// What one handler is asked about once. Copies share it: one that is to be
+/// answered later is copied. Threads: any.
+class op {
+public:
+    /// Takes over a reference that C code owns.
+    static op adopt(acervo_op *owned) noexcept { return op(owned); }
+    /// Shares an op that C code keeps owning.
+    static op share(acervo_op *borrowed) noexcept { return op(acervo_op_retain(borrowed)); }
+
+    /// What is done.
+    op_kind kind() const noexcept { return static_cast<op_kind>(acervo_op_kind(raw_.get())); }
+    /// Whether it undoes what the handler accepted before.
+    bool is_undo() const noexcept { return has(ACERVO_OP_FLAG_UNDO); }
+    /// Whether it is only tried.
+    bool is_dry_run() const noexcept { return has(ACERVO_OP_FLAG_DRY_RUN); }
+    /// Whether another process did it: the handler is told, not asked.
+    bool is_foreign() const noexcept { return has(ACERVO_OP_FLAG_FOREIGN); }
+
+    /// The entry as it will be, for a remove the one that goes; nothing for
+    /// begin, commit and discard. A reference of its own.
+    std::optional<acervopp::entry> entry() const { return take(acervo_op_entry(raw_.get())); }
+    /// The entry as it was, for update and remove. A reference of its own.
+    std::optional<acervopp::entry> original() const
+    {
+        return take(acervo_op_original(raw_.get()));
+    }
+
+    /// Says yes to a pending op. INVALID "too late" if it was answered before,
+    /// or nobody waits any more.
+    result<void> accept()
+    {
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_op_accept(raw_.get(), &err);
+        return detail::finish(code, err);
+    }
+
+    /// Says no to a pending op. `code` is the kind of the failure, `message`
+    /// the reason. Otherwise as accept().
+    result<void> reject(std::int32_t code = ACERVO_INVALID, std::string_view message = {})
+    {
+        const std::int32_t noted = note(code, message);
+        if (noted != ACERVO_OK)
+            return error(noted, "the code of a rejection is an ACERVO_... failure");
+        acervo_error *err = nullptr;
+        const std::int32_t answered = acervo_op_reject(raw_.get(), &err);
+        return detail::finish(answered, err);
+    }
+
+    /// Notes why it is refused, as acervo_op_set_error.
+    std::int32_t note(std::int32_t code, std::string_view message)
+    {
+        return acervo_op_set_error(raw_.get(), code, detail::data_of(message), message.size());
+    }
+
+    /// The C op, borrowed from this object; null after a move.
+    acervo_op *c_handle() const noexcept { return raw_.get(); }
+
+private:
+    explicit op(acervo_op *raw) noexcept : raw_(raw) {}
+
+    bool has(std::uint32_t flag) const noexcept
+    {
+        return (acervo_op_flags(raw_.get()) & flag) != 0;
+    }
+
+    static std::optional<acervopp::entry> take(const acervo_entry *borrowed)
+    {
+        if (borrowed == nullptr)
+            return std::nullopt;
+        return acervopp::entry::share(borrowed);
+    }
+
+    detail::shared_handle<acervo_op, acervo_op_retain, acervo_op_free> raw_;
+};
+
+/// What a handler answers.
+class answer {
+public:
+    /// Yes.
+    static answer accept() noexcept { return answer(ACERVO_ACCEPT, {}); }
+    /// Later, with accept() or reject() of a copy of the op.
+    static answer pending() noexcept { return answer(ACERVO_PENDING, {}); }
+    /// No. `code` is the kind of the failure; ACERVO_NOT_FOUND has an operation
+    /// be asked about again when others were accepted.
+    static answer reject(std::int32_t code, std::string message = {}) noexcept
+    {
+        return answer(code, std::move(message));
+    }
+    /// No, for what went wrong inside.
+    static answer reject(const error &why)
+    {
+        return answer(why.code(), std::string(why.message()));
+    }
+
+    std::int32_t code() const noexcept { return code_; }
+    const std::string &message() const noexcept { return message_; }
+
+private:
+    answer(std::int32_t code, std::string message) noexcept
+        : code_(code), message_(std::move(message))
+    {
+    }
+
+    std::int32_t code_;
+    std::string message_;
+};
+
+/// Is asked about changes; see entry_registry::on.
+using handler_function = std::function<answer(const op &)>;
+
+/// What a handler wants beside the operations.
+struct handler_wants {
+    bool transaction = false;  ///< begin, commit and discard of every transaction
+    bool replay = false;       ///< what is there already, and what other processes do
+};
+
+namespace detail {
+
+inline std::int32_t ask_handler(void *userdata, acervo_op *raw) noexcept
+{
+    const handler_function &handle = *static_cast<const handler_function *>(userdata);
+    op asked = op::share(raw);
+#ifdef ACERVOPP_EXCEPTIONS
+    try {
+#endif
+        const answer given = handle(asked);
+        if (given.code() < 0)
+            asked.note(given.code(), given.message());
+        return given.code();
+#ifdef ACERVOPP_EXCEPTIONS
+    } catch (const std::exception &why) {
+        asked.note(ACERVO_INTERNAL, why.what());
+        return ACERVO_INTERNAL;
+    } catch (...) {
+        asked.note(ACERVO_INTERNAL, "the handler threw something");
+        return ACERVO_INTERNAL;
+    }
+#endif
+}
+
+inline void destroy_handler(void *userdata) noexcept
+{
+    delete static_cast<handler_function *>(userdata);
+}
+
+}  // namespace detail
+
+/// A registered handler, until it is destroyed: then it is not asked any more.
+///
+/// Destroying it waits for a running call of the handler, unless that destroys
+/// it; what the handler has left pending counts as accepted.
+///
+/// Ownership: move-only; keeps its database alive. Threads: one at a time.
+class subscription {
+public:
+    /// None.
+    subscription() noexcept = default;
+    /// Takes over a subscription that C code owns.
+    static subscription adopt(acervo_subscription *owned) noexcept { return subscription(owned); }
+
+    /// Ends it now.
+    void cancel() noexcept { acervo_subscription_cancel(raw_.release()); }
+
+    /// Whether there is one.
+    bool active() const noexcept { return raw_.get() != nullptr; }
+
+private:
+    explicit subscription(acervo_subscription *raw) noexcept : raw_(raw) {}
+    detail::unique_handle<acervo_subscription, acervo_subscription_cancel> raw_;
+};
+
+/// Something that happened to the entry registry.
+struct event {
+    std::string kind;               ///< "registry.begin", "entry.create", ...; "gap": some were lost
+    std::uint64_t version = 0;      ///< the one that is made or moved to; of a gap the current one
+    std::optional<value> entry;     ///< a map of id, kind, meta, data
+    std::optional<value> original;  ///< the entry as it was
+    bool foreign = false;           ///< another process did it
+};
+
+namespace detail {
+
+inline result<event> read_event(const value &map)
+{
+    result<std::optional<std::string>> kind = field_of<std::string>(map, "kind");
+    if (!kind)
+        return std::move(kind).error();
+    result<std::optional<std::uint64_t>> version = field_of<std::uint64_t>(map, "version");
+    if (!version)
+        return std::move(version).error();
+    result<std::optional<value>> entry = field_of<value>(map, "entry");
+    if (!entry)
+        return std::move(entry).error();
+    result<std::optional<value>> original = field_of<value>(map, "original");
+    if (!original)
+        return std::move(original).error();
+    result<std::optional<bool>> foreign = field_of<bool>(map, "foreign");
+    if (!foreign)
+        return std::move(foreign).error();
+    return event{kind->value_or(""), version->value_or(0), *std::move(entry),
+                 *std::move(original), foreign->value_or(false)};
+}
+
+}  // namespace detail
+
+/// What happens to the entry registry, from when it was made on.
+///
+/// Ownership: move-only; keeps its database alive. Threads: one at a time.
+class feed {
+public:
+    /// Takes over a feed that C code owns.
+    static feed adopt(acervo_feed *owned) noexcept { return feed(owned); }
+
+    /// The next event; waits for it. INTERNAL when the database is closed, also
+    /// while this waits; what had come before can be read first.
+    result<event> next() { return next_within(-1); }
+
+    /// The next event; TIMEOUT if none comes in time.
+    template <class Rep, class Period>
+    result<event> next(std::chrono::duration<Rep, Period> timeout)
+    {
+        // What is too long to be told is for good.
+        return next_within(detail::milliseconds_of(timeout).value_or(-1));
+    }
+
+    /// A descriptor for poll(2), readable while next() has something to give:
+    /// an event, or that the database is closed. Borrowed from this object; not
+    /// to be read or closed. -1 if there is none to be had.
+    int fd() const noexcept { return acervo_feed_fd(raw_.get()); }
+
+    /// The C feed, borrowed from this object.
+    acervo_feed *c_handle() const noexcept { return raw_.get(); }
+
+private:
+    explicit feed(acervo_feed *raw) noexcept : raw_(raw) {}
+
+    result<event> next_within(std::int64_t timeout_ms)
+    {
+        acervo_value *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_feed_next(raw_.get(), timeout_ms, &out, &err);
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return detail::read_event(value::adopt(out));
+    }
+
+    detail::unique_handle<acervo_feed, acervo_feed_free> raw_;
 };
 
 /// The versioned registry of typed entries. Reads look into memory and wait for
@@ -1866,9 +2134,81 @@ public:
         return related(acervo_dependencies, id, transitive);
     }
 
+    /// Has `handle` be asked about every change of an entry whose kind matches
+    /// the pattern: segments between dots, `*` for any one, `**` for any
+    /// number, `(a|b)` for a choice. It runs on the thread that applies, with
+    /// no lock held, and sees the state before the transaction; changing
+    /// entries of the same database there is INVALID. What it throws is a
+    /// refusal as INTERNAL. It is destroyed after the subscription, when no
+    /// call runs, or with the database. INVALID for a bad pattern; with a
+    /// replay also what the handler refuses.
+    result<subscription> on(std::string_view kind_pattern, handler_function handle,
+                            handler_wants wants = {})
+    {
+        acervo_subscription *out = nullptr;
+        result<void> done = add_handler(kind_pattern, std::move(handle), wants, &out);
+        if (!done)
+            return std::move(done).error();
+        return subscription::adopt(out);
+    }
+
+    /// As on(), for as long as the database is open.
+    result<void> on_always(std::string_view kind_pattern, handler_function handle,
+                           handler_wants wants = {})
+    {
+        return add_handler(kind_pattern, std::move(handle), wants, nullptr);
+    }
+
+    /// A stream of what happens from now on, of which up to `capacity` events
+    /// wait to be read; what does not fit is told as one event "gap".
+    result<feed> events(std::uint32_t capacity = 1024) const
+    {
+        acervo_feed *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_events(raw_.get(), capacity, &out, &err);
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return feed::adopt(out);
+    }
+
+    /// Replays the history up to `version`, else to the stored head, on top of
+    /// a baseline that is in no version, and makes that the current state;
+    /// gives its version. For boot, once, before the first apply. Handlers are
+    /// asked about every entry there is then. INVALID if it is too late for it,
+    /// or an id is there twice.
+    result<std::uint64_t> load_state(const std::vector<entry> &baseline = {},
+                                     std::optional<std::uint64_t> version = std::nullopt)
+    {
+        const std::vector<const acervo_entry *> handles = handles_of(baseline);
+        std::uint64_t out = 0;
+        acervo_error *err = nullptr;
+        const std::int32_t code =
+            acervo_load_state(raw_.get(), handles.data(), handles.size(),
+                              version.has_value() ? &*version : nullptr, &out, &err);
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return out;
+    }
+
 private:
     friend class database;
     explicit entry_registry(acervo *raw) noexcept : raw_(raw) {}
+
+    result<void> add_handler(std::string_view kind_pattern, handler_function handle,
+                             handler_wants wants, acervo_subscription **out)
+    {
+        if (handle == nullptr)
+            return error(ACERVO_INVALID, "the handler is empty");
+        const std::uint32_t flags = (wants.transaction ? ACERVO_ON_TRANSACTION : 0u) |
+                                    (wants.replay ? ACERVO_ON_REPLAY : 0u);
+        auto held = std::make_unique<handler_function>(std::move(handle));
+        acervo_error *err = nullptr;
+        // From here on the library destroys it, also when this call fails.
+        const std::int32_t code =
+            acervo_on(raw_.get(), detail::data_of(kind_pattern), kind_pattern.size(), flags,
+                      &detail::ask_handler, held.release(), &detail::destroy_handler, out, &err);
+        return detail::finish(code, err);
+    }
 
     static result<acervopp::snapshot> take(std::int32_t code, acervo_snapshot *out,
                                            acervo_error *err)
@@ -1950,6 +2290,12 @@ enum class log_level : std::int32_t {
 
 /// Receives log messages; see database::set_log.
 using log_function = std::function<void(log_level, std::string_view)>;
+
+/// Tells whether an actor may do an action on a resource: "registry.get" on an
+/// entry's id, "registry.apply" and "registry.apply_version" on an empty one;
+/// see database::set_policy.
+using policy_function =
+    std::function<bool(std::string_view actor, std::string_view action, std::string_view resource)>;
 
 /// An open database file. Copies share one handle, closing one closes it for
 /// all of them; another open() of the same file gives a handle of its own on
@@ -2073,6 +2419,24 @@ public:
         return detail::finish(code, err);
     }
 
+    /// Has `allow` be asked about what scripts do with entries; an empty
+    /// function removes it. It runs on the script's thread, also several at
+    /// once; what it throws denies. The function is destroyed when it is
+    /// replaced or the database ends.
+    result<void> set_policy(policy_function allow)
+    {
+        acervo_error *err = nullptr;
+        if (allow == nullptr) {
+            const std::int32_t code = acervo_set_policy(raw_, nullptr, nullptr, nullptr, &err);
+            return detail::finish(code, err);
+        }
+        auto held = std::make_unique<policy_function>(std::move(allow));
+        // From here on the library destroys it, also when this call fails.
+        const std::int32_t code =
+            acervo_set_policy(raw_, &ask_policy, held.release(), &destroy_policy, &err);
+        return detail::finish(code, err);
+    }
+
     /// The C handle, borrowed from this object.
     acervo *c_handle() const noexcept { return raw_; }
 
@@ -2110,6 +2474,28 @@ private:
 #else
         receive(static_cast<log_level>(level), {message, length});
 #endif
+    }
+
+    static bool ask_policy(void *userdata, const char *actor, std::size_t actor_length,
+                           const char *action, std::size_t action_length, const char *resource,
+                           std::size_t resource_length) noexcept
+    {
+        const policy_function &allow = *static_cast<const policy_function *>(userdata);
+#ifdef ACERVOPP_EXCEPTIONS
+        try {
+            return allow({actor, actor_length}, {action, action_length},
+                         {resource, resource_length});
+        } catch (...) {
+            return false;
+        }
+#else
+        return allow({actor, actor_length}, {action, action_length}, {resource, resource_length});
+#endif
+    }
+
+    static void destroy_policy(void *userdata) noexcept
+    {
+        delete static_cast<policy_function *>(userdata);
     }
 
     static void destroy_log(void *userdata) noexcept

@@ -25,6 +25,7 @@ impl Engine {
         changes: &[Change],
         base: &View,
         options: &ApplyOptions,
+        dry_run: bool,
         caller: &dyn Caller,
     ) -> Result<Applied, EntryError> {
         let turn = self.begin(caller)?;
@@ -39,9 +40,9 @@ impl Engine {
             author: options.author.clone(),
             message: options.message.clone(),
         };
-        let transaction = Transaction::begin(self, caller, version.id, options.dry_run)?;
+        let transaction = Transaction::begin(self, caller, version.id, dry_run)?;
         let mut transaction = transaction.run(&ops)?;
-        if options.dry_run {
+        if dry_run {
             // What could not be undone was only tried.
             transaction.undo();
             return Ok(Applied { version: current.version, ops });

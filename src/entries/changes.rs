@@ -205,9 +205,8 @@ impl Changes {
     ///
     /// As [`Changes::apply_with`].
     pub fn apply(&mut self) -> Result<Applied, EntryError> {
-        let applied = self.try_apply(&self.options, &Plain::default())?;
-        self.is_spent = !self.options.dry_run;
-        Ok(applied)
+        let Self { snapshot, queue, options, is_spent } = self;
+        apply(snapshot, queue, options, is_spent, &Plain::default())
     }
 
     /// Applies them to the current state, all or none. After success they are
@@ -222,20 +221,7 @@ impl Changes {
         options: &ApplyOptions,
         caller: &dyn Caller,
     ) -> Result<Applied, EntryError> {
-        let applied = self.try_apply(options, caller)?;
-        self.is_spent = !options.dry_run;
-        Ok(applied)
-    }
-
-    fn try_apply(
-        &self,
-        options: &ApplyOptions,
-        caller: &dyn Caller,
-    ) -> Result<Applied, EntryError> {
-        if self.is_spent {
-            return Err(EntryError::Spent);
-        }
-        self.snapshot.registry().apply(&self.queue, &self.snapshot, options, caller)
+        apply(&self.snapshot, &self.queue, options, &mut self.is_spent, caller)
     }
 
     /// What [`Changes::apply`] would do: a dry run with [`Changes::options`].
@@ -247,9 +233,8 @@ impl Changes {
         if self.is_spent {
             return Err(EntryError::Spent);
         }
-        let options = ApplyOptions { dry_run: true, ..self.options.clone() };
         let registry = self.snapshot.registry();
-        registry.apply(&self.queue, &self.snapshot, &options, &Plain::default())
+        registry.apply(&self.queue, &self.snapshot, &self.options, true, &Plain::default())
     }
 
     /// Appends what is queued as an array of maps of `kind` and `entry`; the
@@ -272,4 +257,19 @@ impl Changes {
             end_map(out, start, 2);
         }
     }
+}
+
+fn apply(
+    snapshot: &Snapshot,
+    queue: &[Change],
+    options: &ApplyOptions,
+    is_spent: &mut bool,
+    caller: &dyn Caller,
+) -> Result<Applied, EntryError> {
+    if *is_spent {
+        return Err(EntryError::Spent);
+    }
+    let applied = snapshot.registry().apply(queue, snapshot, options, options.dry_run, caller)?;
+    *is_spent = !options.dry_run;
+    Ok(applied)
 }

@@ -17,7 +17,7 @@ use super::policy::Policy;
 use super::recent::Recent;
 use super::slots::Slots;
 use super::state::State;
-use super::transaction::{Handlers, Plain, Turns, is_inside};
+use super::transaction::{Handlers, Plain, ThreadTurn, Turns, is_inside};
 use super::upkeep::{Post, Upkeep};
 use super::view::View;
 use super::watch::Watch;
@@ -295,12 +295,24 @@ impl Engine {
             holder.raise();
         }
         self.watch.signal.raise();
-        if self.is_inside_handler() { Ok(()) } else { self.shut() }
+        // A handler that runs on its owner's thread may do this when no
+        // transaction is under way.
+        if self.is_inside_handler() { self.shut_if_free() } else { self.shut() }
+    }
+
+    /// Waits for the last transaction, and shuts down.
+    fn shut(&self) -> Result<(), EntryError> {
+        let turn = self.turn.take(&Plain::default(), None);
+        turn.map_or(Ok(()), |turn| self.shut_in(turn))
+    }
+
+    /// Shuts down unless somebody has the turn, who does so at its end.
+    pub(super) fn shut_if_free(&self) -> Result<(), EntryError> {
+        self.turn.try_take().map_or(Ok(()), |turn| self.shut_in(turn))
     }
 
     /// What is left to do when the last transaction has ended.
-    pub(super) fn shut(&self) -> Result<(), EntryError> {
-        let turn = self.turn.take(&Plain::default(), None);
+    fn shut_in(&self, turn: ThreadTurn<'_>) -> Result<(), EntryError> {
         if self.is_shut.swap(true, Ordering::AcqRel) {
             return Ok(());
         }

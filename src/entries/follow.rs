@@ -46,8 +46,10 @@ pub(super) struct Held<'a> {
 }
 
 /// Does what a handler has asked for in the turn and could not be done in it.
-struct EndOfTurn<'a> {
-    engine: &'a Engine,
+/// Whoever takes the turn makes this first, so that it comes when the turn was
+/// let go.
+pub(super) struct EndOfTurn<'a> {
+    pub(super) engine: &'a Engine,
 }
 
 impl Drop for EndOfTurn<'_> {
@@ -55,7 +57,7 @@ impl Drop for EndOfTurn<'_> {
         if self.engine.is_closing() {
             // Who closed it was told that it is closed; there is nobody else to
             // tell.
-            let _ = self.engine.shut();
+            let _ = self.engine.shut_if_free();
         }
     }
 }
@@ -229,27 +231,30 @@ impl Engine {
         // Two registries whose handlers change each other would wait for ever.
         let patience = self.others.as_ref().map_or(PATIENCE, |others| others.busy_timeout);
         let deadline = is_inside_any().then(|| Instant::now() + patience);
+        let end = EndOfTurn { engine: self };
         let threads = self.turn.take(caller, deadline).ok_or(EntryError::TurnTaken)?;
         let turn = match &self.others {
             Some(others) => others.wait(others.busy_timeout, caller)?,
             None => None,
         };
-        self.begin_with(threads, turn, caller)
+        self.begin_with(end, threads, turn, caller)
     }
 
     /// As [`Engine::begin`]; `None` if it would have to wait.
     pub(super) fn begin_if_free(&self) -> Result<Option<Held<'_>>, EntryError> {
+        let end = EndOfTurn { engine: self };
         let Some(threads) = self.turn.try_take() else { return Ok(None) };
         let caller = Plain::default();
         let turn = match &self.others {
             Some(others) => others.wait(Duration::ZERO, &caller)?,
             None => None,
         };
-        self.begin_with(threads, turn, &caller).map(Some)
+        self.begin_with(end, threads, turn, &caller).map(Some)
     }
 
     fn begin_with<'a>(
         &'a self,
+        end: EndOfTurn<'a>,
         threads: ThreadTurn<'a>,
         turn: Option<Turn<'a>>,
         caller: &dyn Caller,
@@ -269,7 +274,6 @@ impl Engine {
         drop(publishing);
         *self.holder.lock() = Some(Arc::clone(caller.signal()));
         let watch = PoisonOnPanic { engine: self, was_panicking: std::thread::panicking() };
-        let end = EndOfTurn { engine: self };
         let held = Held { _watch: watch, _others: turn, _threads: threads, _end: end, stored };
         self.tell_news(caller);
         Ok(held)

@@ -183,6 +183,7 @@ impl Registry {
         changes: &[Change],
         base: &Snapshot,
         options: &ApplyOptions,
+        dry_run: bool,
         caller: &dyn Caller,
     ) -> Result<Applied, EntryError> {
         self.guard.check()?;
@@ -191,7 +192,7 @@ impl Registry {
             return Err(EntryError::NoChanges);
         }
         self.guard.check_write()?;
-        self.engine.apply(changes, base.view(), options, caller)
+        self.engine.apply(changes, base.view(), options, dry_run, caller)
     }
 
     /// Makes `version` the current one: what was done since is undone, what

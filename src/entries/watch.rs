@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
+use super::follow::EndOfTurn;
 use super::transaction::Plain;
 use crate::platform::signal::Signal;
 use crate::platform::signals::AllBlocked;
@@ -59,6 +60,8 @@ impl Engine {
         let _ = self.current();
         if !self.news.lock().is_empty() {
             let caller = Plain::default();
+            // One that is told may close the database.
+            let _end = EndOfTurn { engine: self };
             // Not between the operations of a transaction.
             if let Some(_turn) = self.turn.take(&caller, None) {
                 self.tell_news(&caller);

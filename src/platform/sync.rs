@@ -10,7 +10,7 @@
 use std::sync::{PoisonError, TryLockError};
 use std::time::Instant;
 
-pub(crate) use std::sync::MutexGuard;
+pub(crate) use std::sync::{MutexGuard, atomic};
 
 /// A lock for one at a time.
 #[derive(Default)]

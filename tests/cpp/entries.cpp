@@ -200,7 +200,9 @@ void a_search_that_is_no_map_is_invalid()
     CHECK(now.find(value::adopt(nullptr)).code() == ACERVO_INVALID);
     acervopp::page part;
     part.offset = std::uint64_t{1} << 63U;
-    CHECK(now.find(value::map({}), part).code() == ACERVO_INVALID);
+    const auto refused = now.find(value::map({}), part);
+    CHECK(refused.code() == ACERVO_INVALID);
+    CHECK(says(refused.error(), "limit or offset"));
     CHECK(must(now.find(value::map({}))).empty());
 }
 

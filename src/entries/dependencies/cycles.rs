@@ -3,10 +3,15 @@
 //! As long as there is a cycle, of all edges on one the weakest goes: by rule,
 //! then with the smallest target, then with the smallest source.
 //!
-//! All edges of one rule and target inside a component can go at once: an edge
-//! that enters a node changes nothing about what can be reached from there, so
-//! each of them stays on its cycle while the others go (and likewise for edges
-//! that leave a node). Then only that component has to be looked at again.
+//! All edges of one rule and target can go at once: an edge that enters a node
+//! changes nothing about what can be reached from there, so each of them stays
+//! on its cycle while the others go (and likewise for edges that leave a node).
+//! And when they are the weakest that are left on a cycle, no stronger one has
+//! gone yet. So an edge goes if its ends are in one component of the graph of
+//! all edges that are not weaker. When that becomes so, edges being added from
+//! the strongest to the weakest, is found by halves for all of them together.
+
+use std::cmp::Reverse;
 
 use super::graph::{Edge, Rule, components};
 
@@ -16,70 +21,117 @@ pub(super) fn broken(nodes: usize, mut edges: Vec<Edge>, rank: impl Fn(u32) -> u
     if found.is_empty() {
         return edges;
     }
-    const OUTSIDE: u32 = u32::MAX;
-    let mut member_of = vec![OUTSIDE; nodes];
-    for (number, component) in found.iter().enumerate() {
-        for &node in component {
-            member_of[node as usize] = number as u32;
-        }
+    let mut member_of = vec![NOWHERE; nodes];
+    for component in &found {
+        component.iter().for_each(|&node| member_of[node as usize] = component[0]);
     }
-    let mut inside: Vec<Vec<Edge>> = vec![Vec::new(); found.len()];
+    let mut inside = Vec::new();
     edges.retain(|edge| {
         let component = member_of[edge.before as usize];
-        let is_inside = component != OUTSIDE && component == member_of[edge.after as usize];
+        let is_inside = component != NOWHERE && component == member_of[edge.after as usize];
         if is_inside {
-            inside[component as usize].push(*edge);
+            inside.push(*edge);
         }
         !is_inside
     });
-    // Nodes are numbered anew inside each component.
-    let mut places = vec![0_u32; nodes];
-    let mut waiting: Vec<(Vec<u32>, Vec<Edge>)> = found.into_iter().zip(inside).collect();
-    while let Some((component, mut inner)) = waiting.pop() {
-        let weakest = inner
-            .iter()
-            .filter(|edge| edge.rule != Rule::SameId)
-            .map(|edge| (strength(edge.rule), rank(target(edge))))
-            .min();
-        if let Some(weakest) = weakest {
-            inner.retain(|edge| {
-                edge.rule == Rule::SameId || (strength(edge.rule), rank(target(edge))) != weakest
-            });
+    // The strongest first. Those that stay whatever happens are of one strength.
+    let key = |edge: &Edge| match edge.rule {
+        Rule::SameId => None,
+        rule => Some((Reverse(strength(rule)), Reverse(rank(target(edge))))),
+    };
+    inside.sort_unstable_by_key(key);
+    let mut time = 0;
+    let added = inside
+        .iter()
+        .enumerate()
+        .map(|(place, edge)| {
+            if place > 0 && key(&inside[place - 1]) != key(edge) {
+                time += 1;
+            }
+            Added { before: edge.before, after: edge.after, time, place: place as u32 }
+        })
+        .collect();
+    let mut breaking = Breaking { goes: vec![false; inside.len()], places: vec![NOWHERE; nodes] };
+    breaking.search(added, 0, time);
+    let stay = inside.iter().zip(&breaking.goes).filter(|&(_, &goes)| !goes);
+    edges.extend(stay.map(|(edge, _)| *edge));
+    edges
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+/// An edge between what its ends have become part of.
+struct Added {
+    before: u32,
+    after: u32,
+    /// When it is added.
+    time: u32,
+    /// Which edge it is.
+    place: u32,
+}
+
+struct Breaking {
+    /// The edges that go.
+    goes: Vec<bool>,
+    /// Nodes numbered anew; nowhere between uses.
+    places: Vec<u32>,
+}
+
+impl Breaking {
+    /// Tells of edges which ones go, whose ends come to be in one component at
+    /// a time from `first` to `last`; what was in one before is one node.
+    fn search(&mut self, added: Vec<Added>, first: u32, last: u32) {
+        if added.is_empty() {
+            return;
         }
-        for (place, &node) in component.iter().enumerate() {
-            places[node as usize] = place as u32;
+        if first == last {
+            for edge in added.iter().filter(|edge| edge.time == first) {
+                self.goes[edge.place as usize] = true;
+            }
+            return;
         }
-        let place_of = |node: u32| places[node as usize];
-        let local: Vec<Edge> = inner
+        let middle = first.midpoint(last);
+        let mut nodes = Vec::new();
+        for node in added.iter().flat_map(|edge| [edge.before, edge.after]) {
+            let place = &mut self.places[node as usize];
+            if *place == NOWHERE {
+                *place = nodes.len() as u32;
+                nodes.push(node);
+            }
+        }
+        let place_of = |node: u32| self.places[node as usize];
+        let there: Vec<Edge> = added
             .iter()
+            .filter(|edge| edge.time <= middle)
             .map(|edge| Edge {
                 before: place_of(edge.before),
                 after: place_of(edge.after),
-                rule: edge.rule,
+                rule: Rule::DependsOn,
             })
             .collect();
-        let smaller = components(component.len(), &local);
-        let mut member_of = vec![OUTSIDE; component.len()];
-        for (number, smaller) in smaller.iter().enumerate() {
-            for &place in smaller {
-                member_of[place as usize] = number as u32;
+        let mut part_of = nodes.clone();
+        for component in components(nodes.len(), &there) {
+            for &place in &component {
+                part_of[place as usize] = nodes[component[0] as usize];
             }
         }
-        let mut inside: Vec<Vec<Edge>> = vec![Vec::new(); smaller.len()];
-        for (edge, local) in inner.into_iter().zip(&local) {
-            let number = member_of[local.before as usize];
-            if number != OUTSIDE && number == member_of[local.after as usize] {
-                inside[number as usize].push(edge);
+        drop(there);
+        let (mut sooner, mut later) = (Vec::new(), Vec::new());
+        for edge in added {
+            let before = part_of[place_of(edge.before) as usize];
+            let after = part_of[place_of(edge.after) as usize];
+            if before != after {
+                later.push(Added { before, after, ..edge });
+            } else if edge.time > middle {
+                self.goes[edge.place as usize] = true;
             } else {
-                edges.push(edge);
+                sooner.push(edge);
             }
         }
-        for (smaller, inside) in smaller.into_iter().zip(inside) {
-            let smaller = smaller.into_iter().map(|place| component[place as usize]).collect();
-            waiting.push((smaller, inside));
-        }
+        nodes.iter().for_each(|&node| self.places[node as usize] = NOWHERE);
+        self.search(sooner, first, middle);
+        self.search(later, middle + 1, last);
     }
-    edges
 }
 
 /// Deletes and the others have no cycle in common, so their rules are of one

@@ -13,6 +13,8 @@ use crate::value::{Token, View};
 #[derive(Debug, Default)]
 pub(super) struct Filter {
     pub(super) conditions: Vec<Condition>,
+    /// About what its regular expressions take in memory.
+    compiled: usize,
 }
 
 /// A field, and what it must pass.
@@ -81,7 +83,8 @@ impl Filter {
                 (true, name) => Field::parse(name),
             };
             let field = field.map_err(|what| refuse(key, what.to_owned()))?;
-            let test = test_of(operator, &field, value).map_err(|what| refuse(key, what))?;
+            let test = test_of(operator, &field, value, &mut self.compiled)
+                .map_err(|what| refuse(key, what))?;
             self.conditions.push(Condition { field, test });
         }
         Ok(())
@@ -92,7 +95,12 @@ impl Filter {
     }
 }
 
-fn test_of(operator: Option<u8>, field: &Field, value: &[u8]) -> Result<Test, String> {
+fn test_of(
+    operator: Option<u8>,
+    field: &Field,
+    value: &[u8],
+    compiled: &mut usize,
+) -> Result<Test, String> {
     if operator.is_none() && !field.is_own() {
         return Ok(Test::equal(value));
     }
@@ -101,7 +109,7 @@ fn test_of(operator: Option<u8>, field: &Field, value: &[u8]) -> Result<Test, St
         return Err(format!("a string is needed, got {}", token.type_of().name()));
     };
     Ok(match operator {
-        Some(b'~') => Test::regex(text)?,
+        Some(b'~') => Test::regex(text, compiled)?,
         Some(b'*') => Test::Contains(Box::new(Finder::new(text).into_owned())),
         Some(b'^') => Test::Prefix(text.into()),
         Some(b'$') => Test::Suffix(text.into()),

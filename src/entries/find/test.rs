@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use memchr::memmem::Finder;
-use regex::bytes::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::field::Content;
 use super::glob::Glob;
@@ -12,6 +12,11 @@ use crate::value::{Number, Token, View, equal};
 
 /// Longest regular expression in bytes.
 const REGEX_LIMIT: usize = 4096;
+/// Most memory that a compiled one may take, and all of a filter together.
+const COMPILED_LIMIT: usize = 10 << 20;
+const COMPILED_TOGETHER: usize = 64 << 20;
+/// What a small one takes at most.
+const COMPILED_SMALL: usize = 16 << 10;
 
 /// As many pairs of elements are compared one by one; more by their hashes.
 const PAIRS: usize = 4096;
@@ -41,8 +46,9 @@ impl Test {
         }
     }
 
-    /// The regular expression `pattern`, or what is wrong with it.
-    pub(super) fn regex(pattern: &[u8]) -> Result<Self, String> {
+    /// The regular expression `pattern`, or what is wrong with it. `taken` is
+    /// about what those before it take in memory; this one is added.
+    pub(super) fn regex(pattern: &[u8], taken: &mut usize) -> Result<Self, String> {
         if pattern.len() > REGEX_LIMIT {
             return Err(format!(
                 "the pattern has {} bytes, the limit is {REGEX_LIMIT}",
@@ -50,7 +56,22 @@ impl Test {
             ));
         }
         let pattern = str::from_utf8(pattern).map_err(|_| "the pattern is not UTF-8".to_owned())?;
-        let regex = Regex::new(pattern).map_err(|error| {
+        let mut size = COMPILED_SMALL;
+        let compiled = loop {
+            // Nothing tells the size of a compiled one but a limit that it
+            // keeps.
+            match RegexBuilder::new(pattern).size_limit(size).build() {
+                Err(regex::Error::CompiledTooBig(_)) if size < COMPILED_LIMIT => {
+                    size = (4 * size).min(COMPILED_LIMIT);
+                }
+                compiled => break compiled,
+            }
+        };
+        *taken += size;
+        if *taken > COMPILED_TOGETHER {
+            return Err("the patterns of this filter are too large together".to_owned());
+        }
+        let regex = compiled.map_err(|error| {
             // Its last line says what, those above draw where.
             let text = error.to_string();
             let what = text.lines().last().unwrap_or_default().trim();

@@ -289,6 +289,21 @@ fn what_is_no_condition_is_refused_and_named() {
     }
 }
 
+#[test]
+fn regular_expressions_of_one_filter_take_bounded_memory() {
+    let parsed = |pattern: &str, len: u32| {
+        let conditions = (0..len).map(|n| (format!("~x{n}"), Json::from(pattern)));
+        let filter = Json::from(conditions.collect::<serde_json::Map<_, _>>());
+        Filter::parse(value(&filter).as_bytes()).map_err(|error| error.to_string())
+    };
+    assert!(parsed("^[a-z]+_[0-9]{2,4}(b|cd)?$", 200).is_ok());
+    assert!(parsed(r"\w{60}", 5).is_ok());
+    let error = parsed(r"\w{60}", 20).unwrap_err();
+    assert!(error.contains("filter ~x") && error.contains("too large together"), "{error}");
+    let error = parsed(r"\w{2000}", 1).unwrap_err();
+    assert!(error.contains("exceeds size limit"), "{error}");
+}
+
 /// Entries of which the field `x` has few values and `name` many.
 fn many(len: u32) -> State {
     let mut state = State::new(Slots::new());

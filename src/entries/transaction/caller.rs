@@ -27,7 +27,8 @@ impl Default for Plain {
         thread_local! {
             static OWN: Attention = Attention::default();
         }
-        Self(OWN.with(Attention::clone))
+        // A database may be closed while the thread ends and its own is gone.
+        Self(OWN.try_with(Attention::clone).unwrap_or_default())
     }
 }
 

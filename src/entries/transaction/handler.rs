@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use super::kind_pattern::KindPattern;
 use super::question::{Question, Rejection};
 use super::queue::Queue;
+use crate::platform::fork;
 use crate::platform::sync::{Condvar, Mutex};
 
 /// What a handler wants to be asked beside operations.
@@ -48,6 +49,8 @@ pub enum Responder {
 
 /// A registered handler.
 pub struct Handler {
+    /// The process it is registered in: children leave its locks alone.
+    generation: u32,
     pub(in crate::entries) pattern: KindPattern,
     pub(super) wants: Wants,
     responder: Mutex<Option<Arc<Responder>>>,
@@ -117,8 +120,12 @@ impl Handler {
     }
 
     /// Has it not be asked any more, and waits until calls of it on other
-    /// threads have ended. What it has not answered counts as accepted.
+    /// threads have ended. What it has not answered counts as accepted. Does
+    /// nothing in a forked child.
     pub fn cancel(self: &Arc<Self>) {
+        if self.generation != fork::generation() {
+            return;
+        }
         let own = thread::current().id();
         let mut gate = self.gate.lock();
         gate.is_cancelled = true;
@@ -192,6 +199,7 @@ impl Handlers {
     ) -> Arc<Handler> {
         let responder = Arc::new(responder);
         let handler = Arc::new(Handler {
+            generation: fork::generation(),
             pattern,
             wants,
             responder: Mutex::new(Some(Arc::clone(&responder))),
@@ -207,9 +215,13 @@ impl Handlers {
         handler
     }
 
-    /// Has it be asked from the next transaction on.
+    /// Has it be asked from the next transaction on, unless it was cancelled
+    /// meanwhile.
     pub(in crate::entries) fn add(&self, handler: &Arc<Handler>) {
         let _one_at_a_time = self.changing.lock();
+        if handler.is_cancelled() {
+            return;
+        }
         let mut list = Vec::clone(&self.list.load());
         list.push(Arc::clone(handler));
         self.list.store(Arc::new(list));

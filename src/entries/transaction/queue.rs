@@ -6,11 +6,13 @@ use std::sync::{Arc, Weak};
 use super::caller::Attention;
 use super::handler::Handler;
 use super::question::Question;
+use crate::platform::fork;
 use crate::platform::sync::Mutex;
 
 /// The questions that wait for one owner, such as a Lua state.
-#[derive(Default)]
 pub struct Queue {
+    /// The process it was made in: children leave its locks alone.
+    generation: u32,
     attention: Attention,
     inner: Mutex<Inner>,
 }
@@ -56,6 +58,13 @@ impl Item {
     }
 }
 
+impl Default for Queue {
+    fn default() -> Self {
+        let (attention, inner) = (Attention::default(), Mutex::default());
+        Self { generation: fork::generation(), attention, inner }
+    }
+}
+
 impl Queue {
     /// What wakes its owner.
     #[must_use]
@@ -98,8 +107,12 @@ impl Queue {
         }
     }
 
-    /// Ends it: its handlers are cancelled, and refuse nothing any more.
+    /// Ends it: its handlers are cancelled, and refuse nothing any more. Does
+    /// nothing in a forked child.
     pub fn close(&self) {
+        if self.generation != fork::generation() {
+            return;
+        }
         let (items, handlers) = {
             let mut inner = self.inner.lock();
             inner.is_closed = true;

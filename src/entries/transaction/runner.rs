@@ -95,20 +95,27 @@ impl<'a> Transaction<'a> {
             }
         }
         while !waiting.is_empty() {
-            let before = waiting.len();
+            let mut is_progress = false;
             let mut deferred = Vec::new();
             for (op, handlers) in waiting {
+                let before = handlers.len();
                 match self.ask_all(op, handlers) {
                     Ok(rest) if rest.is_empty() => {
+                        is_progress = true;
                         if let Some(events) = &mut self.events {
                             events.push(Event::of_op(op, self.version));
                         }
                     }
-                    Ok(rest) => deferred.push((op, rest)),
+                    Ok(rest) => {
+                        // What one handler accepted may be what it, or another,
+                        // needs to accept the rest.
+                        is_progress |= rest.len() < before;
+                        deferred.push((op, rest));
+                    }
                     Err(error) => return Err(self.give_up(error)),
                 }
             }
-            if deferred.len() == before {
+            if !is_progress {
                 let ids = deferred.iter().map(|(op, _)| op.id().clone()).collect();
                 return Err(self.give_up(EntryError::Unresolved { ids }));
             }

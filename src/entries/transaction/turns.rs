@@ -5,12 +5,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::caller::Caller;
 use crate::platform::signal::Signal;
 use crate::platform::sync::Mutex;
+use crate::platform::sync::atomic::{AtomicBool, Ordering};
 
 /// The turns of a registry: first come, first served.
 #[derive(Default)]

@@ -105,7 +105,8 @@ impl Ask {
             pairs += 1;
         }
         let Ok(len) = u32::try_from(len) else { return Err(out_of_memory()) };
-        if pairs != len {
+        // Fewer have a hole, which is named when it is met.
+        if pairs > len {
             return Err(self.wrong_argument(index, list, "a list of entries"));
         }
         put_array_header(self.buffer.bytes(), len);

@@ -1,6 +1,7 @@
 //! What the Rust tests share.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod handlers;
 pub mod other;
 pub mod tree;
 

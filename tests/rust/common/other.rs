@@ -44,6 +44,11 @@ impl Other {
     /// Gives a command and waits for the answer.
     pub fn ask(&mut self, command: &str) -> String {
         self.say(command);
+        self.hear()
+    }
+
+    /// Waits for an answer.
+    pub fn hear(&mut self) -> String {
         loop {
             let mut line = String::new();
             assert!(self.output.read_line(&mut line).unwrap() > 0, "the other process ended");
