@@ -225,6 +225,19 @@ t.test("each database has its own policy", function()
     t.equal(e.now(two), { "a:1" })
 end)
 
+t.test("a policy ends when the last handle of the file is closed", function()
+    local entries, db, path = half_hidden()
+    local other, other_db = e.open({ path = path })
+    db:close()
+    t.fails("PERMISSION_DENIED", { other.get("a:2") })
+    other_db:close()
+    t.fails("INTERNAL", { entries.get("a:1") })
+    local again = e.open({ path = path })
+    t.equal(e.now(again), { "a:1", "a:2", "a:3", "a:4" })
+    e.some(again.set_policy((hiding("a:4"))))
+    t.equal(e.now(again), { "a:1", "a:2", "a:3" })
+end)
+
 t.test("a policy is not collected", function()
     local entries = half_hidden()
     collectgarbage()
@@ -404,6 +417,18 @@ t.test("the ops of a dry run leave denied entries out", function()
     local ops = e.some(e.changes(entries):delete("a:2"):update(e.entry("a:1")):update(e.entry("a:3"))
         :create(e.entry("a:5")):apply({ dry_run = true }))
     t.equal(e.steps(ops), { "update a:1", "create a:5" })
+end)
+
+t.test("a policy that is set inside a handler holds for the dry run under way", function()
+    local entries = e.open()
+    e.create(entries, "a:1", "a:2")
+    e.some(entries.on("**", function(op)
+        if op.kind == "entry.create" and not op.undo then
+            e.some(entries.set_policy((hiding("a:2"))))
+        end
+    end))
+    local ops = e.some(e.changes(entries):delete("a:1"):delete("a:2"):create(e.entry("a:3")):apply({ dry_run = true }))
+    t.equal(e.steps(ops), { "delete a:1", "create a:3" })
 end)
 
 ---------------------------------------------------------------------------

@@ -39,20 +39,22 @@ impl Item {
     }
 
     /// Answers it: runs `handler`, unless nobody waits for that any more or the
-    /// handler was cancelled. Something that is only told needs no answer.
-    pub fn run(&self, handler: impl FnOnce(&Question) -> Result<(), super::Rejection>) {
+    /// handler was cancelled; tells whether it did. Something that is only told
+    /// needs no answer.
+    pub fn run(&self, handler: impl FnOnce(&Question) -> Result<(), super::Rejection>) -> bool {
         let is_told = self.question.circumstances().foreign;
         if !is_told && !self.question.is_open() {
-            return;
+            return false;
         }
         let Some(_running) = self.handler.enter() else {
             // Whoever is not there any more refuses nothing.
             let _ = self.question.answer(Ok(()));
-            return;
+            return false;
         };
         let answer = self.question.run(|| handler(&self.question));
         // Nobody may wait for it any more.
         let _ = self.question.answer(answer);
+        true
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the scripts of a state may see and do.
 
+use std::sync::Arc;
+
 use super::home::Home;
 use super::protected::Doorway;
 use crate::code::Code;
@@ -20,6 +22,7 @@ pub(super) enum Access<'a> {
     Checked {
         doorway: Doorway,
         home: &'a Home,
+        actor: Arc<[u8]>,
         /// That of the host.
         host: Option<Policy>,
         /// Whether the state has one for this registry.
@@ -34,13 +37,13 @@ impl<'a> Access<'a> {
         }
         let host = home.registry.policy();
         let has_own = context.has_policy(home.registry.address());
-        Self::Checked { doorway, home, host, has_own }
+        Self::Checked { doorway, home, actor: home.actor(context), host, has_own }
     }
 
     /// Whether the actor may do this. Both policies must allow it.
     pub(super) fn allows(&self, action: &str, resource: &[u8]) -> bool {
-        let Self::Checked { doorway, home, host, has_own } = self else { return true };
-        let (actor, action) = (home.actor(), action.as_bytes());
+        let Self::Checked { doorway, home, actor, host, has_own } = self else { return true };
+        let action = action.as_bytes();
         host.as_ref().is_none_or(|host| host(actor, action, resource))
             && (!has_own || doorway.allows(home.registry.address(), actor, action, resource))
     }
@@ -79,7 +82,7 @@ impl Seen {
     /// How many there are; `None` if no policy is to be asked, or there is no
     /// registry.
     pub(in crate::lua) fn count(self, handle: &Handle, context: &Context) -> Option<u64> {
-        let home = Home::of(handle, context).ok()?;
+        let home = Home::of(handle).ok()?;
         let access = Access::new(self.0, context, &home);
         if matches!(access, Access::Open) {
             return None;

@@ -118,6 +118,7 @@ fn apply(lua: Lua) -> c_int {
             }
             let applied = changes.apply_with(&options, caller)?;
             if options.dry_run {
+                let access = caller.access(home);
                 let seen = applied.ops.iter().filter(|op| access.allows_entry(&op.entry));
                 let seen: Vec<Op> = seen.cloned().collect();
                 bytes.clear();

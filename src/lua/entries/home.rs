@@ -16,28 +16,29 @@ pub(in crate::lua) struct Home {
     pub(super) registry: Registry,
     pub(super) big_int: BigInt,
     pub(super) value_limit: usize,
-    /// Who policies are asked about; the host's in a state that it has bound.
+    /// Who policies are asked about, unless the host has bound the state.
     actor: Option<Arc<[u8]>>,
 }
 
 impl Home {
     /// That of a database.
-    pub(super) fn of(handle: &Handle, context: &Context) -> Result<Self, Error> {
-        let actor = match &*context.host.borrow() {
-            Some(host) => host.handle.actor.as_deref().map(Into::into),
-            None => handle.actor.as_deref().map(Into::into),
-        };
+    pub(super) fn of(handle: &Handle) -> Result<Self, Error> {
         Ok(Self {
             registry: handle.database.entries()?,
             big_int: handle.big_int,
             value_limit: handle.database.value_limit(),
-            actor,
+            actor: handle.actor.as_deref().map(Into::into),
         })
     }
 
-    /// Who policies are asked about.
-    pub(super) fn actor(&self) -> &[u8] {
-        self.actor.as_deref().unwrap_or_default()
+    /// Who policies are asked about: in a state that the host has bound its
+    /// actor, also for what the state got before.
+    pub(super) fn actor(&self, context: &Context) -> Arc<[u8]> {
+        let actor = match &*context.host.borrow() {
+            Some(host) => host.handle.actor.as_deref().map(Into::into),
+            None => self.actor.clone(),
+        };
+        actor.unwrap_or_default()
     }
 
     /// Whether a policy is to be asked.
@@ -85,7 +86,7 @@ fn resolve(source: &Source, context: &Context) -> Result<Home, Error> {
         Source::Handle(handle) => handle,
         Source::Closed => return Err(closed()),
     };
-    Home::of(handle, context)
+    Home::of(handle)
 }
 
 /// To a script that did not open the database itself, one that cannot be
