@@ -69,9 +69,12 @@ impl Engine {
                 Err(_) => engine.upkeep.failures.fetch_add(1, Ordering::Relaxed) < RETRIES,
             };
             engine.prune_old();
-            engine.upkeep.is_posted.store(false, Ordering::Release);
-            // Whoever made versions meanwhile found the task at work.
-            if is_more || engine.upkeep.behind.load(Ordering::Relaxed) >= BEHIND {
+            // Whoever made versions meanwhile found the task at work, and may
+            // have had the turn when it came to prune. The swap shows what they
+            // counted.
+            engine.upkeep.is_posted.swap(false, Ordering::AcqRel);
+            let behind = engine.upkeep.behind.load(Ordering::Relaxed);
+            if is_more || behind >= BEHIND || behind > 0 && engine.prunable().is_some() {
                 engine.post_upkeep();
             }
         }));
