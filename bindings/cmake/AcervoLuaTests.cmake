@@ -61,14 +61,24 @@ foreach(writer IN LISTS acervo_luas)
   endforeach()
 endforeach()
 
+# In two parts, which run at the same time; with few rounds of everything.
 if(ACERVO_VALGRIND AND "lua5.4" IN_LIST acervo_luas)
-  acervo_lua_command(command lua5.4 "${acervo_lua_suite}/run.lua")
-  list(FIND command "--unset=LUA_CPATH_5_5" last)
-  math(EXPR after "${last} + 1")
-  list(INSERT command ${after} ${acervo_valgrind_command})
-  set(directory "${ACERVO_TEST_DIR}/lua5.4.valgrind")
-  file(MAKE_DIRECTORY "${directory}")
-  acervo_add_test(NAME lua.lua5.4.valgrind COMMAND ${command} LABELS lua valgrind TIMEOUT 900
-    ENVIRONMENT ${acervo_lua_environment} "ACERVO_TEST_DIR=${directory}")
-  set_tests_properties(lua.lua5.4.valgrind PROPERTIES WORKING_DIRECTORY "${acervo_lua_suite}")
+  file(GLOB files RELATIVE "${acervo_lua_suite}" CONFIGURE_DEPENDS "${acervo_lua_suite}/test_*.lua")
+  set(entries ${files})
+  list(FILTER entries INCLUDE REGEX "test_entries_")
+  set(others ${files})
+  list(FILTER others EXCLUDE REGEX "test_entries_")
+  foreach(part entries others)
+    acervo_lua_command(command lua5.4 "${acervo_lua_suite}/run.lua" ${${part}})
+    list(FIND command "--unset=LUA_CPATH_5_5" last)
+    math(EXPR after "${last} + 1")
+    list(INSERT command ${after} ${acervo_valgrind_command})
+    set(directory "${ACERVO_TEST_DIR}/lua5.4.valgrind.${part}")
+    file(MAKE_DIRECTORY "${directory}")
+    acervo_add_test(NAME "lua.lua5.4.valgrind.${part}" COMMAND ${command} LABELS lua valgrind
+      TIMEOUT 900
+      ENVIRONMENT ${acervo_lua_environment} ACERVO_TEST_GC=1 "ACERVO_TEST_DIR=${directory}")
+    set_tests_properties("lua.lua5.4.valgrind.${part}" PROPERTIES
+      WORKING_DIRECTORY "${acervo_lua_suite}")
+  endforeach()
 endif()

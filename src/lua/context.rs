@@ -97,8 +97,9 @@ pub(super) struct Context {
     /// The registered handlers by their keys, and whom they belong to.
     handlers: RefCell<Vec<(u64, Home)>>,
     last_key: Cell<u64>,
-    /// The registries for which the state has a policy.
-    policies: RefCell<Vec<usize>>,
+    /// Whether the state has set a policy. It stays set, so that finalizers
+    /// which run after the context's are under it too.
+    pub(super) has_policies: Cell<bool>,
     default: RefCell<Option<Arc<Handle>>>,
     /// Moves when the host binds another database or ident; what was resolved
     /// before is resolved again.
@@ -118,7 +119,7 @@ impl Context {
             queue: RefCell::new(None),
             handlers: RefCell::new(Vec::new()),
             last_key: Cell::new(0),
-            policies: RefCell::new(Vec::new()),
+            has_policies: Cell::new(false),
             default: RefCell::new(None),
             epoch: Cell::new(0),
         }
@@ -204,17 +205,6 @@ impl Context {
     pub(super) fn handler_home(&self, key: u64) -> Option<Home> {
         let handlers = self.handlers.borrow();
         handlers.iter().find(|(other, _)| *other == key).map(|(_, home)| home.clone())
-    }
-
-    /// Whether the state has a policy for this registry.
-    #[inline]
-    pub(super) fn has_policy(&self, registry: usize) -> bool {
-        self.policies.borrow().contains(&registry)
-    }
-
-    /// Takes note of a policy.
-    pub(super) fn add_policy(&self, registry: usize) {
-        self.policies.borrow_mut().push(registry);
     }
 
     /// Forgets what was resolved: the host has bound something else.

@@ -36,7 +36,7 @@ impl<'a> Access<'a> {
             return Self::Open;
         }
         let host = home.registry.policy();
-        let has_own = context.has_policy(home.registry.address());
+        let has_own = context.has_policies.get() && doorway.has_policy(home.registry.address());
         Self::Checked { doorway, home, actor: home.actor(context), host, has_own }
     }
 

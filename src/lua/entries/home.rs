@@ -44,7 +44,7 @@ impl Home {
     /// Whether a policy is to be asked.
     #[inline]
     pub(super) fn is_restricted(&self, context: &Context) -> bool {
-        context.has_policy(self.registry.address()) || self.registry.has_policy()
+        context.has_policies.get() || self.registry.has_policy()
     }
 }
 

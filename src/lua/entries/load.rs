@@ -52,12 +52,13 @@ pub(super) fn set_policy(lua: Lua) -> c_int {
             home.registry.check()?;
             Ok(home.registry.address())
         })?;
-        if ask.context.has_policy(registry) {
+        lua.raw_get_index(policies, registry as i64);
+        if lua.type_of(-1) == TYPE_FUNCTION {
             return Err(Error::invalid("this state has a policy for the database already"));
         }
         lua.push_value(1);
         lua.raw_set_index(policies, registry as i64);
-        ask.context.add_policy(registry);
+        ask.context.has_policies.set(true);
         lua.push_bool(true);
         Ok(1)
     })

@@ -75,6 +75,17 @@ impl Doorway {
         }
     }
 
+    /// Whether the state has a policy for this registry. Neither raises nor
+    /// allocates.
+    pub(super) fn has_policy(self, registry: usize) -> bool {
+        let lua = self.lua;
+        context::push_place(lua, Place::Policies);
+        lua.raw_get_index(-1, registry as i64);
+        let has_policy = lua.type_of(-1) == TYPE_FUNCTION;
+        lua.pop(2);
+        has_policy
+    }
+
     /// Asks the policy of this registry. One that fails allows nothing.
     pub(super) fn allows(
         self,
