@@ -159,7 +159,8 @@ impl Entry {
     pub fn new(id: &str, kind: &str, meta: &str, data: &str) -> Entry {
         let (meta, data) = (Value::json(meta), Value::json(data));
         let mut out = null_mut();
-        let (id_ptr, id_len, kind_ptr, kind_len) = (id.as_ptr(), id.len(), kind.as_ptr(), kind.len());
+        let (id_ptr, id_len, kind_ptr, kind_len) =
+            (id.as_ptr(), id.len(), kind.as_ptr(), kind.len());
         call!(api(), entry_new(id_ptr, id_len, kind_ptr, kind_len, meta.0, data.0, &raw mut out));
         Entry(out)
     }

@@ -37,7 +37,8 @@ fn curve(name: &str) -> Curve {
 }
 
 fn sizes(bench: &Bench, sizes: &[usize]) -> Vec<usize> {
-    let mut sizes: Vec<usize> = sizes.iter().map(|&size| bench.effort.scale(size).min(size)).collect();
+    let mut sizes: Vec<usize> =
+        sizes.iter().map(|&size| bench.effort.scale(size).min(size)).collect();
     sizes.dedup();
     sizes
 }
@@ -97,7 +98,8 @@ fn threads(bench: &mut Bench) -> Plot {
 }
 
 fn threads_durable(bench: &mut Bench) -> Plot {
-    let mut curves = ["store put, durability full", "one sync for all who wait, by hand"].map(curve);
+    let mut curves =
+        ["store put, durability full", "one sync for all who wait, by hand"].map(curve);
     let path = bench.file("durable.db");
     let (_db, kv) = store::filled(&path, "full", &Keys::new(bench.effort.scale(10_000)));
     let gather = Gather::new(bench.directory());
@@ -138,7 +140,9 @@ fn entries(bench: &mut Bench) -> Plot {
                 }
             }),
             time(effort, &mut |count| {
-                (0..count).for_each(|_| drop(black_box(snapshot.find(&filters[0], false))));
+                for _ in 0..count {
+                    black_box(snapshot.find(&filters[0], false));
+                }
             }),
         ];
         add(&mut curves, size, times);
@@ -149,7 +153,8 @@ fn entries(bench: &mut Bench) -> Plot {
 }
 
 fn versions(bench: &mut Bench) -> Plot {
-    let mut curves = ["open and first snapshot", "snapshot_at, any version", "replay by hand"].map(curve);
+    let mut curves =
+        ["open and first snapshot", "snapshot_at, any version", "replay by hand"].map(curve);
     for size in sizes(bench, &[10, 100, 1000, 10_000, 100_000]) {
         let path = bench.file("versions.db");
         let entries = bench.effort.scale(10_000);
@@ -166,7 +171,9 @@ fn versions(bench: &mut Bench) -> Plot {
             (0..count).for_each(|_| drop(black_box(db.snapshot_at(at()))));
         });
         let by_hand = time(bench.effort, &mut |count| {
-            (0..count).for_each(|_| drop(black_box(replay.entries_at(at()))));
+            for _ in 0..count {
+                black_box(replay.entries_at(at()));
+            }
         });
         add(&mut curves, size, [opened, back, by_hand]);
     }

@@ -85,7 +85,11 @@ impl Bytes {
 
 /// A map of four fields, as agents store it.
 pub fn four_fields(n: usize) -> String {
-    format!(r#"{{"id":"sensor-{n:05}","n":{n},"on":{},"ns":"plant.hall{}"}}"#, n.is_multiple_of(2), n % 10)
+    format!(
+        r#"{{"id":"sensor-{n:05}","n":{n},"on":{},"ns":"plant.hall{}"}}"#,
+        n.is_multiple_of(2),
+        n % 10
+    )
 }
 
 /// How many kinds there are, each of one entry in a hundred.
@@ -112,8 +116,13 @@ impl Content {
             pick(5, 7),
             pick(6, 997),
         ];
-        let path =
-            format!("p{:02}/{n:07}-w{:02}x/{:04}.s{:02}", pick(7, 100), pick(8, 100), n % 7919, pick(9, 100));
+        let path = format!(
+            "p{:02}/{n:07}-w{:02}x/{:04}.s{:02}",
+            pick(7, 100),
+            pick(8, 100),
+            n % 7919,
+            pick(9, 100)
+        );
         Content { n, fields, path }
     }
 

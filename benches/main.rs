@@ -18,7 +18,8 @@ use std::path::PathBuf;
 use harness::Effort;
 use report::{print, progress};
 
-const USAGE: &str = "usage: bench [--quick | --smoke] [--json FILE] [--plots DIRECTORY] [--list] [ROW...]\n";
+const USAGE: &str =
+    "usage: bench [--quick | --smoke] [--json FILE] [--plots DIRECTORY] [--list] [ROW...]\n";
 
 struct Arguments {
     effort: Effort,
@@ -63,7 +64,9 @@ fn main() {
 fn measure(arguments: &Arguments) {
     let chosen: Vec<_> = rows::ALL
         .iter()
-        .filter(|row| arguments.rows.is_empty() || arguments.rows.iter().any(|name| name == row.name))
+        .filter(|row| {
+            arguments.rows.is_empty() || arguments.rows.iter().any(|name| name == row.name)
+        })
         .collect();
     let mut bench = rows::Bench::new(arguments.effort);
     for (number, row) in chosen.iter().enumerate() {

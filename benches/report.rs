@@ -40,7 +40,12 @@ pub struct Line {
 
 impl Line {
     /// Times: the lower the better.
-    pub fn time(row: &'static str, what: impl Into<String>, pair: Pair, limits: (f64, f64)) -> Line {
+    pub fn time(
+        row: &'static str,
+        what: impl Into<String>,
+        pair: Pair,
+        limits: (f64, f64),
+    ) -> Line {
         Line {
             row,
             what: what.into(),
@@ -57,7 +62,12 @@ impl Line {
     }
 
     /// Rates: the higher the better. The pair has times, as always.
-    pub fn rate(row: &'static str, what: impl Into<String>, pair: Pair, limits: (f64, f64)) -> Line {
+    pub fn rate(
+        row: &'static str,
+        what: impl Into<String>,
+        pair: Pair,
+        limits: (f64, f64),
+    ) -> Line {
         Line {
             unit: Unit::PerSecond,
             better: Better::Higher,
@@ -158,13 +168,25 @@ fn scaled(mut figure: f64, units: &[&str]) -> String {
         figure /= 1000.0;
         unit += 1;
     }
-    let decimals = if figure >= 100.0 { 0 } else if figure >= 10.0 { 1 } else { 2 };
+    let decimals = if figure >= 100.0 {
+        0
+    } else if figure >= 10.0 {
+        1
+    } else {
+        2
+    };
     format!("{figure:.decimals$} {}", units[unit])
 }
 
 /// A ratio: small ones keep their digits.
 fn short(ratio: f64) -> String {
-    let decimals = if ratio >= 10.0 { 1 } else if ratio >= 0.1 { 2 } else { 4 };
+    let decimals = if ratio >= 10.0 {
+        1
+    } else if ratio >= 0.1 {
+        2
+    } else {
+        4
+    };
     format!("{ratio:.decimals$}")
 }
 
@@ -198,7 +220,9 @@ pub fn table(lines: &[Line]) -> String {
     let count = |verdict: &str| lines.iter().filter(|line| line.verdict() == verdict).count();
     let judged = lines.iter().filter(|line| line.limits.is_some()).count();
     let (goal, missed) = (count("goal"), count("NOT MET"));
-    out.push_str(&format!("\n{judged} lines with a goal: {goal} reach it, {missed} miss the floor.\n"));
+    out.push_str(&format!(
+        "\n{judged} lines with a goal: {goal} reach it, {missed} miss the floor.\n"
+    ));
     out
 }
 

@@ -53,8 +53,11 @@ impl Plot {
         line(text(14.0, TOP - 12.0, "start", "", self.upwards));
         for (number, curve) in self.curves.iter().enumerate() {
             let colour = COLOURS[number % COLOURS.len()];
-            let places: Vec<(f64, f64)> =
-                curve.points.iter().map(|point| (across.place(point.0), upwards.place(point.1))).collect();
+            let places: Vec<(f64, f64)> = curve
+                .points
+                .iter()
+                .map(|point| (across.place(point.0), upwards.place(point.1)))
+                .collect();
             let path: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
             line(format!(
                 r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2"/>"#,

@@ -12,7 +12,10 @@ pub struct Replay(Connection);
 
 impl Replay {
     pub fn new(path: &Path) -> Replay {
-        Replay(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("it is there"))
+        Replay(
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+                .expect("it is there"),
+        )
     }
 
     /// How many entries there were at a version. Entries stay bytes: nothing

@@ -106,7 +106,9 @@ fn prepare(connection: *mut ffi::sqlite3, sql: &str) -> *mut ffi::sqlite3_stmt {
 
 fn bind(statement: *mut ffi::sqlite3_stmt, number: i32, bytes: &[u8]) {
     // SAFETY: the bytes outlive the step (SQLITE_STATIC): callers step at once.
-    unsafe { ffi::sqlite3_bind_blob(statement, number, bytes.as_ptr().cast(), bytes.len() as i32, None) };
+    unsafe {
+        ffi::sqlite3_bind_blob(statement, number, bytes.as_ptr().cast(), bytes.len() as i32, None)
+    };
 }
 
 fn run(statement: *mut ffi::sqlite3_stmt) {

@@ -36,7 +36,10 @@ impl Document {
 }
 
 /// Puts one list into a map and looks every element of the other up in it.
-fn by_hand<'a>(from: &'a [Document], to: &'a [Document]) -> Vec<(&'a Document, Option<&'a Document>)> {
+fn by_hand<'a>(
+    from: &'a [Document],
+    to: &'a [Document],
+) -> Vec<(&'a Document, Option<&'a Document>)> {
     let mut before: HashMap<&str, &Document, RandomState> =
         from.iter().map(|document| (document.id.as_str(), document)).collect();
     let mut operations = Vec::new();
@@ -68,7 +71,10 @@ pub fn delta(bench: &mut Bench) {
                 let (api, mut operations) = (api(), null_mut());
                 let (from, to) = (&from_objects, &to_objects);
                 let out = &raw mut operations;
-                call!(api, build_delta(db.0, from.as_ptr(), from.len(), to.as_ptr(), to.len(), out));
+                call!(
+                    api,
+                    build_delta(db.0, from.as_ptr(), from.len(), to.as_ptr(), to.len(), out)
+                );
                 plain!(api, value_free(operations));
             }
         },

@@ -37,8 +37,11 @@ impl List {
 
     /// Looks at every entry, and at every hit what the other side looks at.
     fn scan(&self, holds: impl Fn(&Interned) -> bool) -> usize {
-        let hits: Vec<_> = self.entries.iter().filter(|entry| holds(entry)).map(Arc::clone).collect();
-        hits.iter().for_each(|hit| drop(black_box(hit.entry.kind.as_ptr())));
+        let hits: Vec<_> =
+            self.entries.iter().filter(|entry| holds(entry)).map(Arc::clone).collect();
+        for hit in &hits {
+            black_box(hit.entry.kind.as_ptr());
+        }
         hits.len()
     }
 
@@ -104,7 +107,10 @@ fn by_prefix(list: &List, turn: usize) -> usize {
 }
 
 pub fn glob(bench: &mut Bench) {
-    let shapes = ["NAME.*", "NAME*", "NAME.k*", "*NAME.*", "NAM?.*", "N?ME.k*", "NAME?*", "*NAME.k*", "NAME.k??", "NAM?*", "N*ME.*"];
+    let shapes = [
+        "NAME.*", "NAME*", "NAME.k*", "*NAME.*", "NAM?.*", "N?ME.k*", "NAME?*", "*NAME.k*",
+        "NAME.k??", "NAM?*", "N*ME.*",
+    ];
     let glob = |shape: &str, name: &str| {
         let pattern = shape
             .replace("NAME", name)
@@ -120,10 +126,20 @@ pub fn glob(bench: &mut Bench) {
 
 pub fn regex(bench: &mut Bench) {
     let shapes = [
-        r"^NAME\\.", "^NAME", r"^NAME\\.k", r"^NAME\\.k[0-9]", r"^NAME\\.k[0-9][0-9]$", "NAME", r"NAME\\.",
-        r"^(NAME)\\.", r"^NAME\\.k\\d+", r"^NAME\\.[k]", r"^NAME.k",
+        r"^NAME\\.",
+        "^NAME",
+        r"^NAME\\.k",
+        r"^NAME\\.k[0-9]",
+        r"^NAME\\.k[0-9][0-9]$",
+        "NAME",
+        r"NAME\\.",
+        r"^(NAME)\\.",
+        r"^NAME\\.k\\d+",
+        r"^NAME\\.[k]",
+        r"^NAME.k",
     ];
-    let text = |shape: &str, name: &str| format!(r#"{{"~kind":"{}"}}"#, shape.replace("NAME", name));
+    let text =
+        |shape: &str, name: &str| format!(r#"{{"~kind":"{}"}}"#, shape.replace("NAME", name));
     let texts = shapes.iter().flat_map(|shape| families().map(move |name| text(shape, name)));
     let texts = texts.collect();
     row(bench, "find-regex", "kind, 14 % hits : starts_with", (1.0, 0.45), texts, &by_prefix);
@@ -135,7 +151,8 @@ pub fn text(bench: &mut Bench) {
         ("prefix, 1 % hits : str::contains", "^", "pNN/"),
         ("suffix, 1 % hits : str::contains", "$", ".sNN"),
     ] {
-        let texts: Vec<String> = (0..100).map(|n| shape.replace("NN", &format!("{n:02}"))).collect();
+        let texts: Vec<String> =
+            (0..100).map(|n| shape.replace("NN", &format!("{n:02}"))).collect();
         let filters = texts.iter().map(|text| format!(r#"{{"{operator}meta.path":"{text}"}}"#));
         row(bench, "find-text", what, (1.1, 0.12), filters.collect(), &|list, turn| {
             let text = texts[turn % texts.len()].as_str();
@@ -154,7 +171,11 @@ pub fn hit(bench: &mut Bench) {
     let mut ids = ids.iter().cycle();
     let pair = compare(
         bench.effort,
-        &mut |count| (0..count).for_each(|_| drop(black_box(snapshot.find(&filter, false)))),
+        &mut |count| {
+            for _ in 0..count {
+                black_box(snapshot.find(&filter, false));
+            }
+        },
         &mut |count| {
             for id in ids.by_ref().take(count) {
                 black_box(map.get(id.as_str()));

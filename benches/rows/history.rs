@@ -107,5 +107,10 @@ pub fn snapshot_at(bench: &mut Bench) {
             }
         },
     );
-    bench.push(Line::time("snap-at", "any of 10 k versions : replay", pair, (1.0 / 20.0, 1.0 / 200.0)));
+    bench.push(Line::time(
+        "snap-at",
+        "any of 10 k versions : replay",
+        pair,
+        (1.0 / 20.0, 1.0 / 200.0),
+    ));
 }

@@ -98,6 +98,7 @@ pub fn load(bench: &mut Bench) {
     let most = 1e6;
     let ours = median(times);
     let ratio = ours / most;
-    let pair = Pair { ours, anchor: most, ratio, low: ratio, high: ratio, rounds: bench.effort.rounds() };
+    let pair =
+        Pair { ours, anchor: most, ratio, low: ratio, high: ratio, rounds: bench.effort.rounds() };
     bench.push(Line::time("load", "dlopen in a new process : 1 ms", pair, (1.0, 1.0)));
 }

@@ -66,7 +66,8 @@ fn row(bench: &mut Bench, name: &'static str, limits: fn(&str) -> Limits) {
         let mut operations: Vec<(&str, Vec<(f64, f64)>)> = Vec::new();
         for line in output.lines() {
             let mut cells = line.split('\t');
-            let (Some(what), Some(ours), Some(anchor)) = (cells.next(), cells.next(), cells.next()) else {
+            let (Some(what), Some(ours), Some(anchor)) = (cells.next(), cells.next(), cells.next())
+            else {
                 panic!("unexpected: {line}");
             };
             let sample = (ours.parse().expect("a number"), anchor.parse().expect("a number"));
@@ -125,7 +126,8 @@ fn modules(bench: &Bench, interpreter: &Interpreter) -> Option<PathBuf> {
     if !anchor.exists() {
         std::fs::create_dir_all(&directory).expect("a directory can be made");
         std::os::unix::fs::symlink(library(), directory.join("acervo.so")).expect("so can a link");
-        let flags = Command::new("pkg-config").args(["--cflags", interpreter.package]).output().ok()?;
+        let flags =
+            Command::new("pkg-config").args(["--cflags", interpreter.package]).output().ok()?;
         let flags = String::from_utf8_lossy(&flags.stdout).into_owned();
         let status = Command::new("cc")
             .args(["-O2", "-shared", "-fPIC", "-o"])
@@ -134,7 +136,10 @@ fn modules(bench: &Bench, interpreter: &Interpreter) -> Option<PathBuf> {
             .args(flags.split_whitespace())
             .status();
         if !status.is_ok_and(|status| status.success()) {
-            progress(&format!("        no anchor for {}: scripts/bootstrap bench", interpreter.command));
+            progress(&format!(
+                "        no anchor for {}: scripts/bootstrap bench",
+                interpreter.command
+            ));
             return None;
         }
     }

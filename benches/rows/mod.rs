@@ -131,11 +131,14 @@ pub fn child(words: &[String], loaded: Duration) {
     let figure = match words[..] {
         ["load"] => loaded.as_nanos() as f64,
         ["open", path] => history::child_open(path),
-        ["kv", space, path, count] => limits::child_kv(space, path, count.parse().expect("a number")),
-        ["entries", count] => limits::child_entries(count.parse().expect("a number")),
-        ["versions", entries, count] => {
-            limits::child_versions(entries.parse().expect("a number"), count.parse().expect("a number"))
+        ["kv", space, path, count] => {
+            limits::child_kv(space, path, count.parse().expect("a number"))
         }
+        ["entries", count] => limits::child_entries(count.parse().expect("a number")),
+        ["versions", entries, count] => limits::child_versions(
+            entries.parse().expect("a number"),
+            count.parse().expect("a number"),
+        ),
         _ => panic!("no such child: {words:?}"),
     };
     crate::report::print(&format!("{figure}\n"));
@@ -144,7 +147,8 @@ pub fn child(words: &[String], loaded: Duration) {
 /// Runs this program again for one figure.
 pub fn in_child(words: &[&str]) -> f64 {
     let program = std::env::current_exe().expect("Linux tells");
-    let output = Command::new(program).arg("--child").args(words).output().expect("it can run again");
+    let output =
+        Command::new(program).arg("--child").args(words).output().expect("it can run again");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
 }
