@@ -87,10 +87,10 @@ fn threads(bench: &mut Bench) -> Plot {
     let path = bench.file("threads.db");
     let db = Db::open(&path, &[("registry_persistent", "false")]);
     let kv = db.registry();
-    let size = bench.effort.scale(100_000);
-    registry::fill(&kv, &Keys::new(size));
+    let keys = Keys::new(bench.effort.scale(100_000));
+    registry::fill(&kv, &keys);
     for threads in [1, 2, 4, 8, 16] {
-        let one = time(bench.effort, &mut |count| registry::mixed(&kv, size, threads, count));
+        let one = time(bench.effort, &mut |count| registry::mixed(&kv, &keys, threads, count));
         add(&mut curves, threads, [1e9 / one]);
     }
     let title = "Registry: all threads together, 100 k keys".to_owned();
@@ -101,10 +101,11 @@ fn threads_durable(bench: &mut Bench) -> Plot {
     let mut curves =
         ["store put, durability full", "one sync for all who wait, by hand"].map(curve);
     let path = bench.file("durable.db");
-    let (_db, kv) = store::filled(&path, "full", &Keys::new(bench.effort.scale(10_000)));
+    let keys = Keys::new(bench.effort.scale(100_000));
+    let (_db, kv) = store::filled(&path, "full", &keys);
     let gather = Gather::new(bench.directory());
     for threads in [1, 2, 4, 8, 16, 32, 64] {
-        let pair = store::by_threads(bench, &kv, &gather, threads);
+        let pair = store::by_threads(bench, &kv, &keys, &gather, threads);
         add(&mut curves, threads, [1e9 / pair.ours, 1e9 / pair.anchor]);
     }
     let title = "Store: durable puts of all threads together".to_owned();

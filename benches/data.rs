@@ -44,10 +44,10 @@ impl Keys {
         self.key(self.order[self.next] as usize)
     }
 
-    /// Has the walk begin elsewhere, for one thread of several.
-    pub fn from(mut self, start: usize) -> Keys {
-        self.next = start % self.order.len();
-        self
+    /// All in random order, from anywhere on and without an end: for one
+    /// thread of several.
+    pub fn endless(&self, start: usize) -> impl Iterator<Item = &[u8]> {
+        self.order.iter().cycle().skip(start % self.order.len()).map(|&n| self.key(n as usize))
     }
 }
 

@@ -62,7 +62,21 @@ pub fn compare(effort: Effort, ours: Work<'_>, anchor: Work<'_>) -> Pair {
 
 /// As `compare`, with another number of rounds.
 pub fn compare_rounds(effort: Effort, rounds: usize, ours: Work<'_>, anchor: Work<'_>) -> Pair {
+    compare_settled(effort, rounds, ours, anchor, &mut || {})
+}
+
+/// As `compare_rounds`; after each of our turns `settle` waits, untimed, until
+/// what that left to threads behind it is done, so that it is not the anchor
+/// that pays.
+pub fn compare_settled(
+    effort: Effort,
+    rounds: usize,
+    ours: Work<'_>,
+    anchor: Work<'_>,
+    settle: &mut dyn FnMut(),
+) -> Pair {
     let ours_count = calibrate(effort.slice(), ours);
+    settle();
     let anchor_count = calibrate(effort.slice(), anchor);
     let mut samples = Vec::with_capacity(rounds);
     for round in 0..rounds {
@@ -72,6 +86,7 @@ pub fn compare_rounds(effort: Effort, rounds: usize, ours: Work<'_>, anchor: Wor
         for turn in 0..2 {
             if (turn == 0) == first_is_ours {
                 times[0] = timed(ours, ours_count);
+                settle();
             } else {
                 times[1] = timed(anchor, anchor_count);
             }

@@ -74,6 +74,9 @@ fn measure(arguments: &Arguments) {
         (row.measure)(&mut bench);
     }
     print(&report::table(&bench.lines));
+    if arguments.effort == Effort::Smoke {
+        print("It runs. The figures are those of tiny sizes and say nothing.\n");
+    }
     if let Some(path) = &arguments.json {
         let text = serde_json::to_string_pretty(&report::json(&bench.lines, &machine::describe()));
         std::fs::write(path, text.expect("plain data") + "\n").expect("the results can be written");

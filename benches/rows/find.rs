@@ -47,7 +47,7 @@ impl List {
 
     /// The entries whose field has this value.
     fn equal(&self, field: u32, value: u32) -> usize {
-        self.scan(|entry| entry.fields.iter().any(|pair| *pair == (field, value)))
+        self.scan(|entry| entry.fields.contains(&(field, value)))
     }
 }
 

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use crate::anchors::hash::Hash;
 use crate::api::{Db, Kv, Value};
 use crate::data::{Bytes, Keys, mix};
-use crate::harness::compare;
+use crate::harness::{Pair, compare, compare_settled};
 use crate::report::Line;
 use crate::rows::Bench;
 
@@ -84,29 +84,30 @@ pub fn get_value(bench: &mut Bench) {
 pub fn put(bench: &mut Bench) {
     const LIMITS: (f64, f64) = (1.5, 1.2);
     let (ours, _) = two_walks(bench);
-    let (_db, kv) = usual(bench, &ours);
-    let pair = put_by(bench, &mut |key, bytes| kv.put(key, bytes));
+    let (db, kv) = usual(bench, &ours);
+    let pair = put_by(bench, &db, &mut |key, bytes| kv.put(key, bytes));
     bench.push(Line::time("kv-put", "value made, put, freed", pair, LIMITS));
 
     let values: Vec<Value> = (0..997).map(|n| Value::json(&format!("\"{n:0100}\""))).collect();
     let mut next = 0;
-    let pair = put_by(bench, &mut |key, _| {
+    let pair = put_by(bench, &db, &mut |key, _| {
         next = (next + 1) % values.len();
         kv.put_value(key, &values[next]);
     });
     bench.push(Line::time("kv-put", "put of a value that is there", pair, LIMITS));
 
-    let (_db, kv) = unwritten(bench, &ours);
-    let pair = put_by(bench, &mut |key, bytes| kv.put(key, bytes));
+    let (db, kv) = unwritten(bench, &ours);
+    let pair = put_by(bench, &db, &mut |key, bytes| kv.put(key, bytes));
     bench.push(Line::time("kv-put", "made, put, freed; memory only", pair, LIMITS).informs());
 }
 
-fn put_by(bench: &Bench, put: &mut dyn FnMut(&[u8], &[u8])) -> crate::harness::Pair {
+fn put_by(bench: &Bench, db: &Db, put: &mut dyn FnMut(&[u8], &[u8])) -> Pair {
     let (mut ours, mut theirs) = two_walks(bench);
     let mut hash = Hash::filled(&theirs);
     let (mut bytes, mut others) = (Bytes::new(), Bytes::new());
-    compare(
+    compare_settled(
         bench.effort,
+        bench.effort.rounds(),
         &mut |count| {
             for _ in 0..count {
                 put(ours.walk(), bytes.next());
@@ -117,6 +118,7 @@ fn put_by(bench: &Bench, put: &mut dyn FnMut(&[u8], &[u8])) -> crate::harness::P
                 hash.put(theirs.walk(), black_box(others.next()));
             }
         },
+        &mut || db.flush(),
     )
 }
 
@@ -126,33 +128,32 @@ pub fn two_threads(bench: &mut Bench) {
     let (keys, _) = two_walks(bench);
     // With a thread that writes the file there would be three on two cores.
     let (_db, kv) = unwritten(bench, &keys);
-    let pair = scaling(bench, &kv);
+    let pair = scaling(bench, &kv, &keys);
     bench.push(Line::rate("kv-2t", "95 % get 5 % put, memory only", pair, LIMITS));
     let (_db, kv) = usual(bench, &keys);
-    let pair = scaling(bench, &kv);
+    let pair = scaling(bench, &kv, &keys);
     bench.push(Line::rate("kv-2t", "the same while it is flushed", pair, LIMITS).informs());
 }
 
-fn scaling(bench: &Bench, kv: &Kv) -> crate::harness::Pair {
-    let size = bench.effort.scale(KEYS);
-    let mut two = |count| mixed(kv, size, 2, count);
-    let mut one = |count| mixed(kv, size, 1, count);
+fn scaling(bench: &Bench, kv: &Kv, keys: &Keys) -> Pair {
+    let mut two = |count| mixed(kv, keys, 2, count);
+    let mut one = |count| mixed(kv, keys, 1, count);
     compare(bench.effort, &mut two, &mut one)
 }
 
 /// `count` operations by some threads together.
-pub fn mixed(kv: &Kv, size: usize, threads: usize, count: usize) {
+pub fn mixed(kv: &Kv, keys: &Keys, threads: usize, count: usize) {
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
-                let mut keys = Keys::new(size).from(thread * 7919);
                 let mut bytes = Bytes::new();
                 let mut buffer = [0; 128];
-                for n in 0..count / threads {
+                let own = keys.endless(thread * 7919).take(count.div_ceil(threads));
+                for (n, key) in own.enumerate() {
                     if mix(n as u64).is_multiple_of(20) {
-                        kv.put(keys.walk(), bytes.next());
+                        kv.put(key, bytes.next());
                     } else {
-                        black_box(kv.get_into(keys.walk(), black_box(&mut buffer)));
+                        black_box(kv.get_into(key, black_box(&mut buffer)));
                     }
                 }
             });

@@ -110,23 +110,21 @@ pub fn put_16(bench: &mut Bench) {
     let path = bench.file("store.db");
     let (_db, kv) = filled(&path, "full", &keys);
     let gather = Gather::new(bench.directory());
-    let pair = by_threads(bench, &kv, &gather, 16);
+    let pair = by_threads(bench, &kv, &keys, &gather, 16);
     bench.push(Line::rate("store-put-16", "durable puts, 16 threads", pair, (0.60, 0.75)));
 }
 
 /// Durable puts of so many threads.
-pub fn by_threads(bench: &Bench, kv: &Kv, gather: &Gather, threads: usize) -> Pair {
-    let size = bench.effort.scale(KEYS);
+pub fn by_threads(bench: &Bench, kv: &Kv, keys: &Keys, gather: &Gather, threads: usize) -> Pair {
     compare(
         bench.effort,
         &mut |count| {
             std::thread::scope(|scope| {
                 for thread in 0..threads {
                     scope.spawn(move || {
-                        let mut keys = Keys::new(size.min(10_000)).from(thread * 617);
                         let mut bytes = Bytes::new();
-                        for _ in 0..count.div_ceil(threads) {
-                            kv.put(keys.walk(), bytes.next());
+                        for key in keys.endless(thread * 6151).take(count.div_ceil(threads)) {
+                            kv.put(key, bytes.next());
                         }
                     });
                 }
