@@ -1,7 +1,6 @@
 //! The library as its users meet it: `libacervo.so`, loaded at run time and
 //! called through its C ABI. Linking the crate instead would measure code that
 //! nobody runs: another code model, other thread-local variables.
-#![allow(clippy::macro_metavars_in_unsafe, reason = "the arguments are pointers and lengths")]
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::Path;

@@ -2,6 +2,7 @@
 //! write by hand. `scripts/bench` builds and calls this; docs/performance.md
 //! tells how to read what it prints.
 #![allow(missing_docs, unreachable_pub, reason = "a program")]
+#![allow(clippy::macro_metavars_in_unsafe, reason = "`call!` is given pointers and lengths")]
 
 mod anchors;
 mod api;
