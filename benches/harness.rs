@@ -29,7 +29,7 @@ impl Effort {
         Duration::from_millis(match self {
             Effort::Smoke => 2,
             Effort::Quick => 60,
-            Effort::Full => 200,
+            Effort::Full => 300,
         })
     }
 
@@ -50,6 +50,15 @@ pub struct Pair {
     pub low: f64,
     pub high: f64,
     pub rounds: usize,
+}
+
+impl Pair {
+    /// What was measured was so many operations each time.
+    pub fn divided(mut self, operations: usize) -> Pair {
+        self.ours /= operations as f64;
+        self.anchor /= operations as f64;
+        self
+    }
 }
 
 /// Something that does an operation a number of times.
@@ -119,6 +128,8 @@ pub fn time(effort: Effort, work: Work<'_>) -> f64 {
 
 /// How many operations fill a slice. Warms up on the way.
 fn calibrate(slice: Duration, work: Work<'_>) -> usize {
+    // What is made at first use (an index, a cached result) is no measure.
+    (0..3).for_each(|_| work(1));
     let mut count = 1;
     loop {
         let start = Instant::now();
