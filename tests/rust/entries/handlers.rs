@@ -1,22 +1,20 @@
 //! What handlers may do, and what becomes of those that do not answer, go
 //! away, or are shut down.
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
+use crate::common::handlers::{
+    ALL, OPS, REPLAY, Stage, Way, Worker, apply, detail, direct, entry, entry_with, failure,
+    line_of, refusal, state, state_of, submit, wait_until,
+};
+use crate::common::{Scratch, int, options};
 use acervo::database::Options;
 use acervo::entries::{
     Handler, IdRef, Plain, Question, Queue, Registry, Responder, Response, Wants,
 };
 use acervo::error::{Code, Error};
-use common::handlers::{
-    ALL, OPS, REPLAY, Stage, Way, Worker, apply, detail, direct, entry, entry_with, failure,
-    line_of, refusal, state, state_of, submit, wait_until,
-};
-use common::{Scratch, int, options};
 
 /// Answers within this, or not.
 fn short() -> Options {
@@ -306,7 +304,7 @@ fn a_replay_waits_for_what_defers_as_a_transaction_does() {
 #[test]
 fn a_caller_that_waits_for_its_turn_or_an_answer_serves_its_own_queue() {
     /// Its handler runs on the thread that applies, wherever that waits.
-    struct Serving(Arc<Queue>, common::handlers::Log);
+    struct Serving(Arc<Queue>, crate::common::handlers::Log);
     impl acervo::entries::Caller for Serving {
         fn attention(&self) -> &acervo::entries::Attention {
             self.0.attention()

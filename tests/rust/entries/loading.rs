@@ -1,15 +1,13 @@
 //! Loading a state: a baseline, and the history on top of it.
 
-mod common;
-
-use acervo::database::{Database, Options};
-use acervo::entries::{Entry, EntryError, Plain, Registry, Wants};
-use acervo::error::{Code, Error};
-use common::handlers::{
+use crate::common::handlers::{
     ALL, OPS, REPLAY, Stage, Way, apply, entry, entry_with, facts, failure, refusal, state,
     state_of,
 };
-use common::{Scratch, options, text};
+use crate::common::{Scratch, options, text};
+use acervo::database::{Database, Options};
+use acervo::entries::{Entry, EntryError, Plain, Registry, Wants};
+use acervo::error::{Code, Error};
 
 fn load(registry: &Registry, baseline: &[Entry], version: Option<u64>) -> Result<u64, EntryError> {
     registry.load_state(baseline, version, &Plain::default())
@@ -190,9 +188,9 @@ fn what_fails_does_not_count_as_the_first_apply() {
     let handler = stage.on("h", "k", OPS, |_| refusal(Code::Invalid, "")).unwrap();
     assert!(stage.apply("delete a:x").is_err());
     assert!(stage.registry.apply_version(1).is_err());
-    assert!(common::handlers::submit(&stage.registry, "delete a:x", true).is_err());
+    assert!(crate::common::handlers::submit(&stage.registry, "delete a:x", true).is_err());
     handler.cancel();
-    common::handlers::submit(&stage.registry, "delete a:x", true).unwrap();
+    crate::common::handlers::submit(&stage.registry, "delete a:x", true).unwrap();
     assert_eq!(load(&stage.registry, &baseline(), None).unwrap(), 3);
 }
 
@@ -205,7 +203,7 @@ fn one_that_is_refused_changes_nothing_undoes_what_was_accepted_and_does_not_cou
             // A stage of its own for every step, with handlers of this kind.
             let log = stage.log.clone();
             let refuses = stage.responder(Box::new(move |question| {
-                let line = common::handlers::line_of(question);
+                let line = crate::common::handlers::line_of(question);
                 log.add(line.clone());
                 if line == step { refusal(Code::Conflict, "no") } else { Ok(()) }
             }));

@@ -1,16 +1,14 @@
 //! Random handlers that refuse at random, against a model of what they are to
 //! see and what is left.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use crate::common::handlers::{Stage, Way, detail, line_of_op, state};
 use acervo::database::{Database, Options};
 use acervo::entries::{Handler, Plain, Rejection, Wants};
 use acervo::error::{Code, Error};
-use common::handlers::{Stage, Way, detail, line_of_op, state};
 use proptest::prelude::*;
 
 const KINDS: [&str; 3] = ["k.a", "k.b", "j"];
@@ -352,7 +350,8 @@ fn submit(
         };
         text.push(format!("{verb} {} a:{id} {number}", KINDS[*kind]));
     }
-    common::handlers::submit(&stage.registry, &text.join(";"), dry).map(|applied| applied.version)
+    crate::common::handlers::submit(&stage.registry, &text.join(";"), dry)
+        .map(|applied| applied.version)
 }
 
 fn run(way: Way, steps: Vec<(Step, Refusals)>) {

@@ -1,13 +1,11 @@
 //! Operations that wait for others, and what cannot be undone.
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::common::handlers::{ALL, OPS, Stage, detail, refusal, state};
 use acervo::database::Options;
 use acervo::error::Code;
-use common::handlers::{ALL, OPS, Stage, detail, refusal, state};
 
 /// Has `stage` a handler that does not know an entry before another is there:
 /// `a:1` needs `a:2` and that `a:3`, against the order of the ids.

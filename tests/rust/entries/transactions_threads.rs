@@ -1,20 +1,18 @@
 //! Many threads that apply, read, and answer late.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::common::handlers::{
+    ALL, Answer, REPLAY, Stage, Way, entry, number, refusal, state, wait_until,
+};
 use acervo::database::Options;
 use acervo::entries::{
     Attention, Caller, OpKind, Plain, Question, Queue, Rejection, Responder, Wants,
 };
 use acervo::error::Code;
-use common::handlers::{
-    ALL, Answer, REPLAY, Stage, Way, entry, number, refusal, state, wait_until,
-};
 
 /// What a handler has accepted and not undone.
 #[derive(Default)]
@@ -219,7 +217,7 @@ fn threads_that_apply_read_and_answer_late_make_linear_versions_and_leave_nothin
 #[test]
 fn closing_in_the_middle_of_many_transactions_ends_all_of_them() {
     for round in 0..30_u64 {
-        let scratch = common::Scratch::new();
+        let scratch = crate::common::Scratch::new();
         let stage = Stage::on_database(scratch.open(), Way::Mixed);
         let worlds: Vec<Arc<World>> = (0..3).map(|_| Arc::default()).collect();
         for world in &worlds {

@@ -1,18 +1,16 @@
 //! Feeds: what happens, as a stream.
 
-mod common;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::common::Scratch;
+use crate::common::handlers::{
+    ALL, LONG, OPS, Stage, Way, apply, failure, line_of_op, refusal, state, submit,
+};
 use acervo::database::Options;
 use acervo::entries::{Event, Feed, Plain, Registry};
 use acervo::error::{Code, Error};
 use acervo::value::Value;
-use common::Scratch;
-use common::handlers::{
-    ALL, LONG, OPS, Stage, Way, apply, failure, line_of_op, refusal, state, submit,
-};
 
 fn next(feed: &Feed) -> Result<Event, Error> {
     feed.next(&Plain::default(), Some(Instant::now() + LONG)).map_err(Error::from)
@@ -167,7 +165,7 @@ fn what_is_told_can_be_seen() {
                 // It has room for a hundred.
                 let version = stage.registry.current_version().unwrap();
                 assert_eq!(version, number);
-                common::handlers::wait_until(|| is_drained(&feed));
+                crate::common::handlers::wait_until(|| is_drained(&feed));
             }
         }
         reading.join().unwrap();
@@ -253,7 +251,7 @@ fn each_event_goes_to_one_of_several_readers() {
         for number in 0..rounds {
             stage.apply(&format!("create k a:{number} 1")).unwrap();
         }
-        common::handlers::wait_until(|| is_drained(&feed));
+        crate::common::handlers::wait_until(|| is_drained(&feed));
         stage.database.close().unwrap();
         let count: usize = readers.into_iter().map(|reader| reader.join().unwrap()).sum();
         assert_eq!(count, rounds * 3);

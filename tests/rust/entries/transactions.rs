@@ -1,20 +1,18 @@
 //! The course of a transaction: who is asked what, in which order, and what is
 //! left when somebody refuses.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
+use crate::common::handlers::{
+    ALL, Facts, OPS, Stage, Way, apply, direct, entry, facts, failure, line_of_op, refusal, state,
+    submit,
+};
+use crate::common::{options, text};
 use acervo::database::Options;
 use acervo::entries::{Circumstances, EntryError, Plain, Responder, Response, Wants};
 use acervo::error::Code;
 use acervo::value::Value;
-use common::handlers::{
-    ALL, Facts, OPS, Stage, Way, apply, direct, entry, facts, failure, line_of_op, refusal, state,
-    submit,
-};
-use common::{options, text};
 
 fn flag(value: bool) -> Value {
     Value::from_json(if value { b"true" } else { b"false" }).unwrap()
@@ -411,7 +409,7 @@ fn without_a_history_transactions_are_asked_and_undone_alike() {
 
 #[test]
 fn handlers_of_one_handle_are_asked_about_changes_through_another() {
-    let scratch = common::Scratch::new();
+    let scratch = crate::common::Scratch::new();
     let stage = Stage::on_database(scratch.open(), Way::Direct);
     stage.accept("h", "k", OPS);
     let other = scratch.open();

@@ -1,19 +1,17 @@
 //! Handlers that go away in the middle: cancelled, their queue closed, or the
 //! database.
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 
+use crate::common::handlers::{ALL, OPS, Stage, Way, apply, line_of, refusal, state, wait_until};
+use crate::common::{Scratch, options};
 use acervo::database::{Database, Options};
 use acervo::entries::{
     EntryError, Handler, Plain, Question, Queue, Registry, Responder, Response, Wants,
 };
 use acervo::error::{Code, Error};
-use common::handlers::{ALL, OPS, Stage, Way, apply, line_of, refusal, state, wait_until};
-use common::{Scratch, options};
 
 /// A responder that keeps the questions for later.
 fn keeping() -> (Arc<Mutex<Vec<Arc<Question>>>>, Responder) {
