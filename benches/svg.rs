@@ -19,10 +19,11 @@ pub struct Plot {
     pub curves: Vec<Curve>,
 }
 
-const WIDTH: f64 = 640.0;
+const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 20.0;
+/// The names of the curves stand here.
+const RIGHT: f64 = 240.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 50.0;
 /// Colours that also those can tell apart who see red and green alike.
@@ -69,10 +70,10 @@ impl Plot {
             let y = TOP + 16.0 + 17.0 * number as f64;
             line(format!(
                 r#"<rect x="{}" y="{}" width="14" height="4" fill="{colour}"/>"#,
-                LEFT + 10.0,
+                WIDTH - RIGHT + 16.0,
                 y - 6.0
             ));
-            line(text(LEFT + 30.0, y, "start", "", &curve.name));
+            line(text(WIDTH - RIGHT + 36.0, y, "start", "", &curve.name));
         }
         out.push_str("</svg>\n");
         out
