@@ -47,18 +47,15 @@ impl Engine {
             transaction.undo();
             return Ok(Applied { version: current.version, ops });
         }
-        transaction = transaction.ask_commit()?;
-        let events = transaction.take_events();
         let view = Arc::new(View::new(version.id, next));
-        let written = self.commit(
-            || self.history.record(turn.stored, &version, &ops),
-            view,
-            &events,
-            || self.note_version(version.id, current.version),
-        );
-        if let Err(error) = written {
-            return Err(transaction.fail_after(events, error));
-        }
+        transaction.commit(|events| {
+            self.commit(
+                || self.history.record(turn.stored, &version, &ops),
+                view,
+                events,
+                || self.note_version(version.id, current.version),
+            )
+        })?;
         self.is_settled.store(true, Ordering::Release);
         drop(turn);
         self.keep_up();

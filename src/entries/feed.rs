@@ -316,7 +316,8 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// [`EntryError::Storage`] if the process has no descriptors left.
+    /// [`EntryError::NoDescriptor`] if the process has none left; an inherited
+    /// handle.
     pub fn fd(&self) -> Result<RawFd, EntryError> {
         if self.guard.is_forked() {
             return Err(Unusable::Forked.into());

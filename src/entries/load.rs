@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::EntryError;
 use super::engine::Engine;
 use super::entry::Entry;
+use super::history::Changeset;
 use super::lineage::ROOT;
 use super::op::Op;
 use super::state::State;
@@ -50,19 +51,28 @@ impl Engine {
                 state.replay(&*changeset);
             }
         }
-        let creates: Vec<Op> = state.iter().cloned().map(Op::create).collect();
-        let empty = State::new(Arc::clone(&self.slots));
-        let (ops, _) = self.plan(creates, &empty)?;
-        let transaction = Transaction::begin(self, caller, version, false)?;
-        let mut transaction = transaction.run(&ops)?.ask_commit()?;
-        let events = transaction.take_events();
+        let ops = self.creation(state.iter())?;
         let is_closed = self.is_closed.load(Ordering::Acquire) && baseline.is_empty();
-        self.baseline.store(Arc::new(root));
-        self.is_closed.store(is_closed, Ordering::Release);
-        self.recent.clear();
-        self.is_settled.store(true, Ordering::Release);
-        let publishing = self.publishing.lock();
-        self.show(Arc::new(View::new(version, state)), &events, &publishing);
+        let transaction = Transaction::begin(self, caller, version, false)?;
+        transaction.run(&ops)?.commit(|events| {
+            self.baseline.store(Arc::new(root));
+            self.is_closed.store(is_closed, Ordering::Release);
+            self.recent.clear();
+            self.is_settled.store(true, Ordering::Release);
+            let publishing = self.publishing.lock();
+            self.show(Arc::new(View::new(version, state)), events, &publishing);
+            Ok(())
+        })?;
         Ok(version)
+    }
+
+    /// The creates of entries that are all that there is, dependencies first.
+    pub(super) fn creation<'a>(
+        &self,
+        entries: impl Iterator<Item = &'a Entry>,
+    ) -> Result<Changeset, EntryError> {
+        let empty = State::new(Arc::clone(&self.slots));
+        let (ops, _) = self.plan(entries.cloned().map(Op::create).collect(), &empty)?;
+        Ok(ops)
     }
 }

@@ -133,13 +133,9 @@ impl Engine {
         let (ops, next) = self.plan(squash.into_ops_on(&current.state), &current.state)?;
         let view = Arc::new(View::new(version, next));
         let transaction = Transaction::begin(self, caller, version, false)?;
-        let mut transaction = transaction.run(&ops)?.ask_commit()?;
-        let events = transaction.take_events();
-        let written =
-            self.commit(|| self.history.move_head(turn.stored, version), view, &events, || {});
-        if let Err(error) = written {
-            return Err(transaction.fail_after(events, error));
-        }
+        transaction.run(&ops)?.commit(|events| {
+            self.commit(|| self.history.move_head(turn.stored, version), view, events, || {})
+        })?;
         self.is_settled.store(true, Ordering::Release);
         drop(turn);
         self.keep_up();

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use super::EntryError;
 use super::engine::Engine;
-use super::op::Op;
-use super::state::State;
 use super::transaction::{Caller, Handler, KindPattern, Responder, Transaction, Wants};
 use crate::guard::Unusable;
 
@@ -53,9 +51,7 @@ impl Engine {
         let matching = view.state.iter().filter(|entry| {
             handler.pattern.matches(entry.kind()) && !self.settings.is_internal(entry.kind())
         });
-        let creates: Vec<Op> = matching.cloned().map(Op::create).collect();
-        let empty = State::new(Arc::clone(&self.slots));
-        let (ops, _) = self.plan(creates, &empty)?;
+        let ops = self.creation(matching)?;
         Transaction::for_one(self, caller, handler, view.version).run(&ops)?;
         self.handlers.add(handler);
         Ok(())

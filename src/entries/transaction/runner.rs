@@ -12,6 +12,7 @@ use crate::entries::EntryError;
 use crate::entries::engine::Engine;
 use crate::entries::feed::Event;
 use crate::entries::op::Op;
+use crate::guard::Unusable;
 
 /// A transaction under way.
 pub(in crate::entries) struct Transaction<'a> {
@@ -162,8 +163,12 @@ impl<'a> Transaction<'a> {
         Ok(Vec::new())
     }
 
-    /// Asks whether it may be written.
-    pub(in crate::entries) fn ask_commit(mut self) -> Result<Self, EntryError> {
+    /// Asks whether it may be written, and has `write` write and show it, and
+    /// tell these events.
+    pub(in crate::entries) fn commit(
+        mut self,
+        write: impl FnOnce(&[Event]) -> Result<(), EntryError>,
+    ) -> Result<(), EntryError> {
         for handler in &*Arc::clone(&self.handlers) {
             if handler.wants.commit
                 && let Some(Err(rejection)) = self.ask(handler, Step::Commit, false)
@@ -172,30 +177,20 @@ impl<'a> Transaction<'a> {
             }
         }
         if self.engine.is_closing() {
-            return Err(self.give_up(crate::guard::Unusable::Closed.into()));
+            return Err(self.give_up(Unusable::Closed.into()));
         }
-        Ok(self)
-    }
-
-    /// What feeds are to be told when it is shown.
-    pub(in crate::entries) fn take_events(&mut self) -> Vec<Event> {
-        let mut events = self.events.take().unwrap_or_default();
-        if !events.is_empty() {
+        let mut events = self.events.take();
+        if let Some(events) = &mut events {
             events.push(Event::of(&Step::Commit, self.version));
         }
-        events
-    }
-
-    /// As [`Transaction::give_up`], for one whose end was to be told already.
-    pub(in crate::entries) fn fail_after(
-        mut self,
-        mut events: Vec<Event>,
-        why: EntryError,
-    ) -> EntryError {
-        // The commit, which it did not come to.
-        events.pop();
-        self.events = Some(events).filter(|events| !events.is_empty());
-        self.give_up(why)
+        write(events.as_deref().unwrap_or_default()).map_err(|why| {
+            if let Some(events) = &mut events {
+                // It did not come to the commit.
+                events.pop();
+            }
+            self.events = events;
+            self.give_up(why)
+        })
     }
 
     /// Undoes what was accepted and ends the transaction; gives why, with what

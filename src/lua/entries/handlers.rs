@@ -9,7 +9,6 @@ use super::home::{Home, Object};
 use crate::entries::{Caller, Handler, Responder, Wants};
 use crate::error::Error;
 use crate::lua::context::{self, Place};
-use crate::lua::error_object::context_of;
 use crate::lua::runtimes::{Entry, entry};
 use crate::lua::state::{Lua, TYPE_FUNCTION, TYPE_NUMBER};
 use crate::lua::userdata::{self, Held, Kind};
@@ -138,8 +137,7 @@ fn close(lua: Lua) -> c_int {
 
 fn to_string(lua: Lua) -> c_int {
     Ask::method::<SubscriptionObject>(lua, 1, |ask| {
-        let is_there = userdata::get::<SubscriptionObject>(lua, context_of(lua), 1).is_some();
-        let _ = ask;
+        let is_there = userdata::get::<SubscriptionObject>(lua, ask.context, 1).is_some();
         lua.push_bytes(if is_there {
             b"registry.Subscription{}"
         } else {

@@ -136,12 +136,6 @@ fn ask(
     home: &Home,
     answer: &mut Result<(), Rejection>,
 ) {
-    context::push_place(lua, Place::Handlers);
-    lua.raw_get_index(-1, key);
-    if !lua.is_table(-1) {
-        // It was cancelled.
-        return;
-    }
     let name = match question.step() {
         Step::Begin => "begin",
         Step::Commit => "commit",
@@ -150,12 +144,12 @@ fn ask(
     };
     // Before the function is pushed: it may push a userdata.
     let mut buffer = Buffer::take(lua, context);
-    let handler = {
-        context::push_place(lua, Place::Handlers);
-        lua.raw_get_index(-1, key);
-        lua.top()
-    };
-    lua.raw_get_name(handler, name);
+    context::push_place(lua, Place::Handlers);
+    lua.raw_get_index(-1, key);
+    // It may have been cancelled, or want to know nothing of this.
+    if lua.is_table(-1) {
+        lua.raw_get_name(lua.top(), name);
+    }
     if lua.type_of(-1) != TYPE_FUNCTION {
         buffer.release();
         return;
