@@ -72,11 +72,13 @@ impl Guard {
     }
 
     /// Whether this process is a child of the one that made the handle.
+    #[inline]
     pub(crate) fn is_forked(&self) -> bool {
         self.generation != fork::generation()
     }
 
     /// Fails if the handle is closed or was made by the parent process.
+    #[inline]
     pub(crate) fn check(&self) -> Result<(), Unusable> {
         if self.is_forked() {
             Err(Unusable::Forked)
@@ -88,6 +90,7 @@ impl Guard {
     }
 
     /// As [`Guard::check`], for a call that writes.
+    #[inline]
     pub(crate) fn check_write(&self) -> Result<(), Unusable> {
         self.check()?;
         if self.read_only { Err(Unusable::ReadOnly) } else { Ok(()) }

@@ -25,6 +25,7 @@ pub struct acervo_kv {
 /// # Safety
 ///
 /// `kv` is NULL or a live handle.
+#[inline]
 pub(super) unsafe fn get<'a>(kv: *const acervo_kv) -> Result<&'a Kv, Error> {
     // SAFETY: as promised by the caller.
     Ok(&unsafe { raw::handle(kv, "kv") }?.kv)
@@ -264,6 +265,10 @@ unsafe fn copy_plain(value: &Value, buf: *mut u8, cap: usize) -> (Type, usize) {
         }
         bytes.len()
     };
+    // The most common first.
+    if let Some(string) = value.as_string() {
+        return (Type::String, copy(string));
+    }
     let token = value.view().token();
     let len = match token {
         Token::Nil => 0,

@@ -10,6 +10,7 @@ pub(super) const NTS: usize = usize::MAX;
 /// # Safety
 ///
 /// `pointer` is NULL or a live handle of this type, which outlives `'a`.
+#[inline]
 pub(super) unsafe fn handle<'a, T>(pointer: *const T, name: &str) -> Result<&'a T, Error> {
     // SAFETY: as promised by the caller.
     unsafe { pointer.as_ref() }.ok_or_else(|| is_null(name))
@@ -25,6 +26,7 @@ pub(super) unsafe fn handle_mut<'a, T>(pointer: *mut T, name: &str) -> Result<&'
     unsafe { pointer.as_mut() }.ok_or_else(|| is_null(name))
 }
 
+#[cold]
 fn is_null(name: &str) -> Error {
     Error::invalid(format!("{name} is NULL"))
 }
@@ -117,6 +119,7 @@ impl<T> Out<T> {
     /// # Safety
     ///
     /// `pointer` is NULL or writable until the call ends.
+    #[inline]
     pub(super) unsafe fn reset(pointer: *mut T, empty: T, name: &'static str) -> Self {
         if !pointer.is_null() {
             // SAFETY: writable, as promised by the caller.
@@ -126,16 +129,19 @@ impl<T> Out<T> {
     }
 
     /// Fails if the caller gave no place for it.
+    #[inline]
     pub(super) fn needed(&self) -> Result<(), Error> {
         if self.pointer.is_null() { Err(is_null(self.name)) } else { Ok(()) }
     }
 
     /// Whether the caller gave a place for it.
+    #[inline]
     pub(super) fn is_wanted(&self) -> bool {
         !self.pointer.is_null()
     }
 
     /// Writes the result, if there is a place for it.
+    #[inline]
     pub(super) fn set(&self, value: T) {
         if !self.pointer.is_null() {
             // SAFETY: writable, as promised to `reset`.

@@ -3,12 +3,11 @@
 use std::ffi::c_char;
 use std::mem::ManuallyDrop;
 
-use triomphe::ThinArc;
-
 use super::error::{ACERVO_INVALID, acervo_error};
 use super::raw::{self, Out};
 use super::wall;
 use crate::error::{Code, Error};
+use crate::platform::thin::{IsThin, Thin};
 use crate::value::{Number, Token, Type, Value};
 use crate::value::{put_bool, put_float, put_int, put_string};
 
@@ -41,16 +40,14 @@ pub struct acervo_value {
 
 impl acervo_value {
     /// A reference for the host.
+    #[inline]
     pub(super) fn owned(value: Value) -> *mut Self {
-        value.into_cell().into_raw().cast_mut().cast()
+        value.into_thin().into_raw().cast()
     }
 
     /// A pointer for the host, good while `value` lives.
     pub(super) fn borrowed(value: &Value) -> *const Self {
-        // The count this takes is given back at once; the cell stays, because
-        // `value` holds it.
-        let cell = value.clone().into_cell();
-        cell.as_ptr().cast()
+        value.as_ptr().cast()
     }
 
     /// The value behind a handle, without taking the host's reference.
@@ -58,6 +55,7 @@ impl acervo_value {
     /// # Safety
     ///
     /// `pointer` is NULL or a live value.
+    #[inline]
     pub(super) unsafe fn get(
         pointer: *const Self,
         name: &str,
@@ -67,7 +65,8 @@ impl acervo_value {
         }
         // SAFETY: a handle is a cell from `owned` or `borrowed`; not dropping
         // it leaves the host's reference alone.
-        Ok(ManuallyDrop::new(Value::from_cell(unsafe { ThinArc::from_raw(pointer.cast()) })))
+        let thin = unsafe { Thin::from_raw(pointer.cast_mut().cast()) };
+        Ok(ManuallyDrop::new(Value::from_thin(thin)))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::error::Error;
 /// # Safety
 ///
 /// `err` is NULL or points to a writable pointer.
+#[inline]
 pub(super) unsafe fn call(
     function: &str,
     err: *mut *mut acervo_error,
@@ -52,6 +53,7 @@ pub(super) unsafe fn call_quietly(
 
 /// For functions without a code: what `body` gives, or `fallback` if it
 /// panics.
+#[inline]
 pub(super) fn or<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
 }

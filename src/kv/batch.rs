@@ -89,7 +89,7 @@ impl Batch {
             } else {
                 // A cell in a table is that table's own: it carries its mark.
                 let stamp = Stamp { timestamp: now, ..cell.stamp() };
-                Edit::Put(super::edit::cell(inner(cell.key()), cell.as_bytes(), stamp))
+                Edit::Put(Value::stored(inner(cell.key()), cell.as_bytes(), stamp))
             };
             (cell.key(), edit)
         })

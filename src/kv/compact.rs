@@ -86,8 +86,7 @@ impl Engine {
         if pending.is_empty() || !self.has_garbage(usage) {
             return Ok(compaction);
         }
-        let appended_bytes: u64 =
-            pending.iter().map(|write| write.cell.key_and_value().len() as u64).sum();
+        let appended_bytes: u64 = pending.iter().map(|write| write.cell.stored_len() as u64).sum();
         let rows = ROWS_AT_LEAST.max(pending.len() as u64 * ROWS_PER_APPEND);
         let bytes = BYTES_AT_LEAST.max(appended_bytes * BYTES_PER_APPEND);
         // A row whose key this very commit writes anew is needed no more; it

@@ -56,31 +56,15 @@ fn expires_at(ttl_ms: Option<i64>) -> Result<i64, KvError> {
     }
 }
 
-/// Largest key and value that are joined on the stack.
-const ON_STACK: usize = 512;
-
-/// A cell of `key` and the canonical `value`.
-pub(super) fn cell(key: &[u8], value: &[u8], stamp: Stamp) -> Value {
-    let len = key.len() + value.len();
-    if len <= ON_STACK {
-        let mut joined = [0; ON_STACK];
-        joined[..key.len()].copy_from_slice(key);
-        joined[key.len()..len].copy_from_slice(value);
-        Value::stored(&joined[..len], key.len(), stamp)
-    } else {
-        Value::stored(&[key, value].concat(), key.len(), stamp)
-    }
-}
-
 /// A cell written now.
 pub(super) fn new_cell(key: &[u8], value: &[u8], ttl_ms: Option<i64>) -> Result<Value, KvError> {
     let stamp = Stamp { timestamp: clock::now_seconds(), expires_at: expires_at(ttl_ms)? };
-    Ok(cell(key, value, stamp))
+    Ok(Value::stored(key, value, stamp))
 }
 
 /// The cell that stands for "this key was deleted": it has no value bytes.
 pub(super) fn tombstone(key: &[u8]) -> Value {
-    cell(key, &[], Stamp { timestamp: clock::now_seconds(), expires_at: 0 })
+    Value::stored(key, &[], Stamp { timestamp: clock::now_seconds(), expires_at: 0 })
 }
 
 /// Fails for a value over the limit.
@@ -112,7 +96,7 @@ impl Edit {
         // What writes without putting keeps the time to live.
         let renewed = |value: &[u8]| {
             let expires_at = current.map_or(0, |cell| cell.stamp().expires_at);
-            cell(key, value, Stamp { timestamp: clock::now_seconds(), expires_at })
+            Value::stored(key, value, Stamp { timestamp: clock::now_seconds(), expires_at })
         };
         let on_condition = |holds: bool, new: Option<Box<[u8]>>| match (holds, new) {
             (false, _) => Change::Keep,

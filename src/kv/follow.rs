@@ -210,7 +210,7 @@ impl Engine {
         if follower.usage.first_seq == 0 {
             follower.usage.first_seq = extent.first;
         }
-        let mut joined = Vec::new();
+        let mut canonical = Vec::new();
         while follower.last_seq < extent.last {
             let from = follower.last_seq;
             let mut fault = None;
@@ -218,7 +218,7 @@ impl Engine {
                 if fault.is_some() {
                     return;
                 }
-                match self.take_in_row(&row, &mut joined) {
+                match self.take_in_row(&row, &mut canonical) {
                     Ok(()) => {
                         also(&row);
                         follower.last_seq = row.seq;
@@ -254,24 +254,23 @@ impl Engine {
     }
 
     /// One row into memory.
-    fn take_in_row(&self, row: &RowRef<'_>, joined: &mut Vec<u8>) -> Result<(), String> {
+    fn take_in_row(&self, row: &RowRef<'_>, canonical: &mut Vec<u8>) -> Result<(), String> {
         let fault = |what: &str| Err(format!("acervo_kv row {}: {what}", row.seq));
         let (prefix, key) = match row.space {
             SPACE_REGISTRY => (&[][..], row.name),
             SPACE_STORE => key::split(row.name),
             _ => return fault("unknown space"),
         };
-        joined.clear();
-        joined.extend_from_slice(key);
+        canonical.clear();
         let expires_at = row.stamp.expires_at;
         let is_over = expires_at != 0 && expires_at <= clock::now_millis();
         if !row.value.is_empty()
             && !is_over
-            && let Err(error) = append_canonical(joined, row.value)
+            && let Err(error) = append_canonical(canonical, row.value)
         {
             return fault(&error.to_string());
         }
-        let cell = Value::stored(joined, key.len(), row.stamp);
+        let cell = Value::stored(key, canonical, row.stamp);
         let grown = if row.space == SPACE_REGISTRY {
             self.logged_registry().take_in(cell, row.seq)
         } else {

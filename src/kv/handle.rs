@@ -115,6 +115,7 @@ impl Kv {
     ///
     /// A bad key, a closed or inherited handle, or the file, when another
     /// process has written and its rows cannot be read.
+    #[inline]
     pub fn read<R>(
         &self,
         key: &[u8],
@@ -131,6 +132,7 @@ impl Kv {
         Ok(found)
     }
 
+    #[inline]
     fn look_up<R>(&self, key: &[u8], read: impl FnOnce(&Value) -> R) -> Option<R> {
         let spaces = &self.engine.spaces;
         match &self.scope {
@@ -148,6 +150,7 @@ impl Kv {
     /// # Errors
     ///
     /// As [`Kv::read`].
+    #[inline]
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>, KvError> {
         self.read(key, Value::clone)
     }
@@ -159,9 +162,13 @@ impl Kv {
     ///
     /// A bad key, a value over the limit, a time to live that is not positive,
     /// the memory limit, a closed or read-only handle, or the file.
+    #[inline]
     pub fn put(&self, key: &[u8], value: &[u8], ttl_ms: Option<i64>) -> Result<(), KvError> {
         self.guard.check_write()?;
         key::check(key)?;
+        if let Scope::Registry = self.scope {
+            self.engine.spaces.registry.expect(key);
+        }
         let edit = Edit::put(self.inner_key(key), value, ttl_ms, self.value_limit())?;
         self.edit(key, edit)?;
         if let Some(ttl) = ttl_ms {
@@ -392,6 +399,7 @@ impl Kv {
         self.edit(key, edit)
     }
 
+    #[inline]
     fn edit(&self, key: &[u8], edit: Edit) -> Result<Outcome, KvError> {
         if let Scope::Registry = self.scope {
             return self.engine.edit_registry(key, edit);

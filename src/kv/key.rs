@@ -7,6 +7,7 @@ use super::error::{IDENT_LIMIT, KEY_LIMIT};
 pub(super) const SEPARATOR: u8 = b':';
 
 /// Fails for keys that are empty or too long.
+#[inline]
 pub(super) fn check(key: &[u8]) -> Result<(), KvError> {
     if key.is_empty() || key.len() > KEY_LIMIT {
         return Err(KvError::Key { len: key.len() });

@@ -1,4 +1,5 @@
-//! The table: cells by key, in shards that are locked one by one.
+//! The table: cells by key, in shards that are locked one by one to change
+//! them, and read without a lock.
 //!
 //! A slot is one pointer, and the cell behind it holds key, stamp and value in
 //! one run of memory: a lookup costs one jump into the shard and one out of it.
@@ -11,44 +12,45 @@ mod sweep;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
 use super::KvError;
 use super::edit::{self, Change, Edit, Outcome};
 use super::expiry::Expiries;
-use crate::platform::clock;
-use crate::platform::sync::RwLock;
+use crate::platform::cells::{Cells, Locked, Seen, TakenOut};
+use crate::platform::{clock, rcu};
 use crate::value::Value;
 pub(super) use mark::Mark;
 use mark::written;
 pub(super) use room::Room;
 
 /// Whether a cell says that its key was deleted.
+#[inline]
 pub(super) fn is_tombstone(cell: &Value) -> bool {
     cell.as_bytes().is_empty()
 }
 
 /// Whether a read finds the cell: it is neither a tombstone nor expired.
+#[inline]
 fn is_visible(cell: &Value) -> bool {
     let expires_at = cell.stamp().expires_at;
     !is_tombstone(cell) && (expires_at == 0 || clock::now_millis() < expires_at)
 }
 
 /// Memory of a cell: its bytes, its head and its allocation.
-const CELL_OVERHEAD: usize = 80;
+const CELL_OVERHEAD: usize = 72;
 
 pub(super) fn cost(cell: &Value) -> usize {
-    cell.key_and_value().len() + CELL_OVERHEAD
+    cell.stored_len() + CELL_OVERHEAD
 }
 
-/// Keeps two shards' locks out of one cache line.
+/// Keeps two shards out of one cache line.
 #[repr(align(128))]
+#[derive(Default)]
 struct Padded<T>(T);
 
+/// What a shard knows about its cells.
 #[derive(Default)]
-struct Shard {
-    cells: HashTable<Value>,
+struct Kept {
     /// Hashes of the keys whose cells are dirty.
     dirty: Vec<u64>,
     expiries: Expiries,
@@ -60,67 +62,120 @@ struct Shard {
     bytes: usize,
 }
 
-impl Shard {
-    fn find(&self, hash: u64, key: &[u8]) -> Option<&Value> {
-        // With the wanted key first, its length is the one compared with: the
-        // bytes are fetched without waiting for the cell's own length.
-        self.cells.find(hash, |cell| key == cell.key())
+/// A shard, for the one who changes it.
+struct Shard<'a> {
+    cells: Locked<'a, Value, Kept>,
+    hasher: &'a RandomState,
+}
+
+/// Whether a cell is that of `key`.
+#[inline]
+fn has_key(key: &[u8]) -> impl Fn(&Value) -> bool {
+    move |cell| is_same_key(key, cell.key())
+}
+
+/// Keys are short: most are compared as two words.
+#[inline]
+fn is_same_key(key: &[u8], other: &[u8]) -> bool {
+    if key.len() != other.len() {
+        return false;
+    }
+    let ends = |bytes: &[u8]| Some((*bytes.first_chunk::<8>()?, *bytes.last_chunk::<8>()?));
+    match (ends(key), ends(other)) {
+        (Some(ends), Some(other_ends)) if key.len() <= 16 => ends == other_ends,
+        _ => key == other,
+    }
+}
+
+impl Shard<'_> {
+    fn find(&self, hash: u64, key: &[u8]) -> Option<Seen<'_, Value>> {
+        self.cells.find(hash, has_key(key)).map(|(_, seen)| seen)
     }
 
+    #[inline]
     fn count_in(&mut self, hash: u64, cell: &Value) {
-        self.live += usize::from(!is_tombstone(cell));
-        self.bytes += cost(cell);
+        self.cells.live += usize::from(!is_tombstone(cell));
+        self.cells.bytes += cost(cell);
         let expires_at = cell.stamp().expires_at;
         if expires_at != 0 {
-            self.expiring += 1;
-            self.expiries.add(expires_at, hash);
+            self.cells.expiring += 1;
+            self.cells.expiries.add(expires_at, hash);
         }
+    }
+
+    #[inline]
+    fn count_out(&mut self, cell: &Value) {
+        self.cells.live -= usize::from(!is_tombstone(cell));
+        self.cells.bytes -= cost(cell);
+        self.cells.expiring -= usize::from(cell.stamp().expires_at != 0);
     }
 
     /// Reminders outlive the cells they were set for. When they are too many,
     /// those go that no cell answers to.
+    #[inline]
     fn tidy_expiries(&mut self) {
-        if self.expiries.len() > 2 * self.expiring + 64 {
-            let cells = &self.cells;
-            self.expiries
-                .retain(|at, hash| cells.iter_hash(hash).any(|cell| cell.stamp().expires_at == at));
+        if self.cells.expiries.len() > 2 * self.cells.expiring + 64 {
+            let mut expiries = std::mem::take(&mut self.cells.expiries);
+            expiries.retain(|at, hash| {
+                self.cells.find(hash, |cell| cell.stamp().expires_at == at).is_some()
+            });
+            self.cells.expiries = expiries;
         }
     }
 
-    fn count_out(&mut self, cell: &Value) {
-        self.live -= usize::from(!is_tombstone(cell));
-        self.bytes -= cost(cell);
-        self.expiring -= usize::from(cell.stamp().expires_at != 0);
-    }
-
-    /// Puts `cell` in the place of its key's present one, which is returned.
-    fn set(&mut self, hash: u64, cell: Value, hasher: &RandomState) -> Option<Value> {
-        let rehash = |cell: &Value| hasher.hash_one(cell.key());
+    /// Puts `cell` in the place of its key's present one, which is given back.
+    /// `mark` tells the new cell's mark from that of the present one.
+    #[inline]
+    fn set(
+        &mut self,
+        hash: u64,
+        cell: Value,
+        mark: impl FnOnce(Option<Mark>) -> Mark,
+    ) -> Option<TakenOut<Value>> {
         self.count_in(hash, &cell);
-        match self.cells.entry(hash, |other| other.key() == cell.key(), rehash) {
-            Entry::Occupied(mut slot) => {
-                let old = std::mem::replace(slot.get_mut(), cell);
+        let present = self.cells.find(hash, has_key(cell.key()));
+        mark(present.as_ref().map(|(_, present)| Mark::of(present))).set(&cell);
+        let old = match present.map(|(place, _)| place) {
+            Some(place) => {
+                let old = self.cells.replace(place, cell);
                 self.count_out(&old);
-                self.tidy_expiries();
                 Some(old)
             }
-            Entry::Vacant(slot) => {
-                slot.insert(cell);
-                self.tidy_expiries();
+            None => {
+                let hasher = self.hasher;
+                self.cells.insert(hash, cell, |cell| hasher.hash_one(cell.key()));
                 None
             }
-        }
+        };
+        self.tidy_expiries();
+        old
     }
 
-    fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Value> {
-        let slot = self.cells.find_entry(hash, |cell| cell.key() == key).ok()?;
-        let (old, _) = slot.remove();
+    /// As [`Shard::set`], for a cell that has to be written to the log.
+    #[inline]
+    fn set_dirty(&mut self, hash: u64, cell: Value) -> Option<TakenOut<Value>> {
+        let mut is_listed = false;
+        let old = self.set(hash, cell, |present| {
+            let present = present.unwrap_or_default();
+            is_listed = present.dirty;
+            Mark { dirty: true, ..written(present.seq) }
+        });
+        if !is_listed {
+            self.cells.dirty.push(hash);
+        }
+        old
+    }
+
+    fn remove(&mut self, hash: u64, key: &[u8]) -> Option<TakenOut<Value>> {
+        let (place, _) = self.cells.find(hash, has_key(key))?;
+        let hasher = self.hasher;
+        let old = self.cells.remove(place, |cell| hasher.hash_one(cell.key()));
         self.count_out(&old);
         Some(old)
     }
 
     /// Decides on `key` and does what was decided. Also gives by how many bytes
-    /// the shard grew, and the cell that went, to be freed without the lock.
+    /// the shard grew, and the cell that went, to be given up without the lock.
     fn edit(
         &mut self,
         hash: u64,
@@ -128,62 +183,37 @@ impl Shard {
         edit: Edit,
         written_behind: bool,
         room: Room,
-        hasher: &RandomState,
-    ) -> Result<(Outcome, isize, Option<Value>), KvError> {
-        let before = self.bytes;
+    ) -> Result<(Outcome, isize, Option<TakenOut<Value>>), KvError> {
+        let before = self.cells.bytes;
         // A put needs no look at what is there.
         let (change, outcome) = if let Edit::Put(cell) = edit {
             (Change::Set(cell), Outcome::Done)
         } else {
-            edit.decide(key, self.find(hash, key).filter(|cell| is_visible(cell)))?
+            let seen = self.find(hash, key);
+            edit.decide(key, seen.as_deref().filter(|cell| is_visible(cell)))?
         };
         if let (Some(_), Change::Set(cell)) = (room.bytes, &change) {
-            room.check(cost(cell), self.find(hash, key).map_or(0, cost))?;
+            room.check(cost(cell), self.find(hash, key).as_deref().map_or(0, cost))?;
         }
         let replaced = match change {
             Change::Keep => None,
-            Change::Set(cell) if written_behind => self.set_dirty(hash, cell, hasher),
-            Change::Set(cell) => self.set(hash, cell, hasher),
+            Change::Set(cell) if written_behind => self.set_dirty(hash, cell),
+            Change::Set(cell) => self.set(hash, cell, |_| Mark::default()),
             // A key that the file has, or may be about to have, leaves a
             // tombstone until the deletion is written too.
             Change::Remove if written_behind && self.find(hash, key).is_some() => {
-                self.set_dirty(hash, edit::tombstone(key), hasher)
+                self.set_dirty(hash, edit::tombstone(key))
             }
             Change::Remove => self.remove(hash, key),
         };
-        Ok((outcome, self.bytes as isize - before as isize, replaced))
-    }
-
-    /// As [`Shard::set`], for a cell that has to be written to the log.
-    fn set_dirty(&mut self, hash: u64, cell: Value, hasher: &RandomState) -> Option<Value> {
-        let rehash = |cell: &Value| hasher.hash_one(cell.key());
-        self.count_in(hash, &cell);
-        match self.cells.entry(hash, |other| other.key() == cell.key(), rehash) {
-            Entry::Occupied(mut slot) => {
-                let mark = Mark::of(slot.get());
-                Mark { dirty: true, ..written(mark.seq) }.set(&cell);
-                let old = std::mem::replace(slot.get_mut(), cell);
-                if !mark.dirty {
-                    self.dirty.push(hash);
-                }
-                self.count_out(&old);
-                self.tidy_expiries();
-                Some(old)
-            }
-            Entry::Vacant(slot) => {
-                Mark { dirty: true, ..written(0) }.set(&cell);
-                slot.insert(cell);
-                self.dirty.push(hash);
-                self.tidy_expiries();
-                None
-            }
-        }
+        Ok((outcome, self.cells.bytes as isize - before as isize, replaced))
     }
 }
 
-/// Cells by key. Every call locks one shard for as long as it takes.
+/// Cells by key, in shards that are changed by one thread at a time and read
+/// by any number without a lock.
 pub(super) struct Table {
-    shards: Box<[Padded<RwLock<Shard>>]>,
+    shards: Box<[Padded<Cells<Value, Kept>>]>,
     hasher: RandomState,
 }
 
@@ -198,31 +228,57 @@ pub(super) struct Usage {
 impl Table {
     /// A table of `shards` shards, a power of two.
     pub(super) fn new(shards: usize) -> Self {
-        let shards = (0..shards).map(|_| Padded(RwLock::new(Shard::default()))).collect();
+        let shards = (0..shards).map(|_| Padded::default()).collect();
         Self { shards, hasher: RandomState::default() }
     }
 
-    fn shard(&self, hash: u64) -> &RwLock<Shard> {
+    #[inline]
+    fn cells(&self, hash: u64) -> &Cells<Value, Kept> {
         &self.shards[self.shard_number(hash)].0
     }
 
+    /// The right to change the shard of `hash`.
+    #[inline]
+    fn shard(&self, hash: u64) -> Shard<'_> {
+        self.locked(self.cells(hash))
+    }
+
+    fn locked<'a>(&'a self, cells: &'a Cells<Value, Kept>) -> Shard<'a> {
+        Shard { cells: cells.lock(), hasher: &self.hasher }
+    }
+
+    /// Every shard, one after the other.
+    fn shards(&self) -> impl Iterator<Item = Shard<'_>> {
+        self.shards.iter().map(|Padded(cells)| self.locked(cells))
+    }
+
+    #[inline]
     fn shard_number(&self, hash: u64) -> usize {
-        // The bits next to those that hashbrown takes for its tags.
+        // Neither the bits where a search begins nor most of those that the
+        // slots keep.
         (hash >> 44) as usize & (self.shards.len() - 1)
     }
 
     /// Calls `read` with the cell of `key` if it is visible.
+    #[inline]
     pub(super) fn read<R>(&self, key: &[u8], read: impl FnOnce(&Value) -> R) -> Option<R> {
         let hash = self.hasher.hash_one(key);
-        let shard = self.shard(hash).read();
-        let cell = shard.find(hash, key)?;
-        is_visible(cell).then(|| read(cell))
+        let read = |cell: &Value| is_visible(cell).then(|| read(cell));
+        self.cells(hash).read(hash, has_key(key), read).flatten()
+    }
+
+    /// Has the processor fetch the cell of `key`, which is to be changed soon:
+    /// what is done until then need not wait for memory.
+    #[inline]
+    pub(super) fn expect(&self, key: &[u8]) {
+        let hash = self.hasher.hash_one(key);
+        self.cells(hash).expect(hash);
     }
 
     /// The mark of the cell of `key`, tombstones and expired cells too.
     pub(super) fn mark(&self, key: &[u8]) -> Option<Mark> {
         let hash = self.hasher.hash_one(key);
-        self.shard(hash).read().find(hash, key).map(Mark::of)
+        self.cells(hash).read(hash, has_key(key), Mark::of)
     }
 
     /// Decides on `key` and does what was decided, under the shard's lock.
@@ -236,11 +292,10 @@ impl Table {
         room: Room,
     ) -> Result<(Outcome, isize), KvError> {
         let hash = self.hasher.hash_one(key);
-        let mut shard = self.shard(hash).write();
-        let (outcome, grown, replaced) =
-            shard.edit(hash, key, edit, written_behind, room, &self.hasher)?;
+        let mut shard = self.shard(hash);
+        let (outcome, grown, replaced) = shard.edit(hash, key, edit, written_behind, room)?;
         drop(shard);
-        // Freeing the old cell needs no lock.
+        // Giving the old cell up needs no lock.
         drop(replaced);
         Ok((outcome, grown))
     }
@@ -258,27 +313,28 @@ impl Table {
         let mut wanted: Vec<usize> = places.iter().map(|&hash| self.shard_number(hash)).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let mut locked: Vec<_> =
-            wanted.iter().map(|&number| self.shards[number].0.write()).collect();
+        let mut locked: Vec<Shard<'_>> =
+            wanted.iter().map(|&number| self.locked(&self.shards[number].0)).collect();
         let place_of = |hash: u64| wanted.binary_search(&self.shard_number(hash)).unwrap_or(0);
         if room.bytes.is_some() {
             let (mut added, mut removed) = (0, 0);
             for ((key, edit), &hash) in edits.iter().zip(&places) {
                 if let Edit::Put(cell) = edit {
                     added += cost(cell);
-                    removed += locked[place_of(hash)].find(hash, key).map_or(0, cost);
+                    removed += locked[place_of(hash)].find(hash, key).as_deref().map_or(0, cost);
                 }
             }
             room.check(added, removed)?;
         }
+        // Who sees one of the changes sees all of them from then on.
+        locked.iter_mut().for_each(|shard| shard.cells.hold_readers());
         // The sum was checked: from here on nothing is refused.
         let unlimited = Room { bytes: None, ..room };
         let mut total = 0;
         let mut replaced = Vec::with_capacity(edits.len());
         for ((key, edit), hash) in edits.into_iter().zip(places) {
             let shard = &mut locked[place_of(hash)];
-            let (_, grown, old) =
-                shard.edit(hash, &key, edit, written_behind, unlimited, &self.hasher)?;
+            let (_, grown, old) = shard.edit(hash, &key, edit, written_behind, unlimited)?;
             total += grown;
             replaced.push(old);
         }
@@ -291,20 +347,23 @@ impl Table {
     /// later one. Tells by how many bytes the table grew.
     pub(super) fn take_in(&self, cell: Value, seq: i64) -> isize {
         let hash = self.hasher.hash_one(cell.key());
-        let mut shard = self.shard(hash).write();
-        let before = shard.bytes;
-        let replaced = match shard.find(hash, cell.key()) {
-            Some(present) if Mark::of(present).is_unwritten() => {
-                Mark { seq, ..Mark::of(present) }.set(present);
-                None
+        let mut shard = self.shard(hash);
+        let before = shard.cells.bytes;
+        let is_unwritten = shard.find(hash, cell.key()).is_some_and(|present| {
+            let mark = Mark::of(&present);
+            if mark.is_unwritten() {
+                Mark { seq, ..mark }.set(&present);
             }
-            _ if is_tombstone(&cell) => shard.remove(hash, cell.key()),
-            _ => {
-                written(seq).set(&cell);
-                shard.set(hash, cell, &self.hasher)
-            }
+            mark.is_unwritten()
+        });
+        let replaced = if is_unwritten {
+            None
+        } else if is_tombstone(&cell) {
+            shard.remove(hash, cell.key())
+        } else {
+            shard.set(hash, cell, |_| written(seq))
         };
-        let grown = shard.bytes as isize - before as isize;
+        let grown = shard.cells.bytes as isize - before as isize;
         drop(shard);
         drop(replaced);
         grown
@@ -313,83 +372,77 @@ impl Table {
     /// The row of `key` moved from `from` to `to`.
     pub(super) fn moved(&self, key: &[u8], from: i64, to: i64) {
         let hash = self.hasher.hash_one(key);
-        let shard = self.shard(hash).write();
+        let shard = self.shard(hash);
         if let Some(cell) = shard.find(hash, key) {
-            let mark = Mark::of(cell);
+            let mark = Mark::of(&cell);
             if mark.seq == from {
-                Mark { seq: to, ..mark }.set(cell);
+                Mark { seq: to, ..mark }.set(&cell);
             }
         }
     }
 
     /// Calls `visit` with every visible cell whose key starts with `prefix`,
-    /// in no order, one shard locked at a time.
+    /// in no order.
     pub(super) fn scan(&self, prefix: &[u8], mut visit: impl FnMut(&Value)) {
-        for Padded(shard) in &self.shards {
-            let shard = shard.read();
-            for cell in &shard.cells {
+        for Padded(cells) in &self.shards {
+            cells.for_each(|cell| {
                 if cell.key().starts_with(prefix) && is_visible(cell) {
                     visit(cell);
                 }
-            }
+            });
         }
     }
 
     /// How many visible cells have keys that start with `prefix`.
     pub(super) fn count(&self, prefix: &[u8]) -> u64 {
-        let all_visible = |shard: &Shard| prefix.is_empty() && shard.expiring == 0;
-        let visible = |shard: &Shard| {
-            let wanted = |cell: &&Value| cell.key().starts_with(prefix) && is_visible(cell);
-            shard.cells.iter().filter(wanted).count()
-        };
-        self.shards
-            .iter()
-            .map(|Padded(shard)| {
-                let shard = shard.read();
-                if all_visible(&shard) { shard.live as u64 } else { visible(&shard) as u64 }
-            })
-            .sum()
+        if prefix.is_empty() {
+            let known =
+                |shard: Shard<'_>| (shard.cells.expiring == 0).then_some(shard.cells.live as u64);
+            if let Some(count) = self.shards().map(known).sum() {
+                return count;
+            }
+        }
+        let mut count = 0;
+        self.scan(prefix, |_| count += 1);
+        count
     }
 
     /// Forgets cells that came from the log and that `keep` refuses. Tells how
     /// many bytes that freed.
     pub(super) fn retain(&self, mut keep: impl FnMut(&Value) -> bool) -> usize {
         let mut freed = 0;
-        for Padded(shard) in &self.shards {
-            let mut shard = shard.write();
-            let before = shard.bytes;
+        for mut shard in self.shards() {
+            let before = shard.cells.bytes;
             let gone: Vec<Value> = shard
                 .cells
                 .iter()
                 .filter(|cell| !Mark::of(cell).is_unwritten() && !keep(cell))
-                .cloned()
+                .map(|cell| cell.clone())
                 .collect();
             for cell in gone {
                 let hash = self.hasher.hash_one(cell.key());
                 shard.remove(hash, cell.key());
             }
-            freed += before - shard.bytes;
+            freed += before - shard.cells.bytes;
         }
         freed
     }
 
     /// Frees everything.
     pub(super) fn clear(&self) {
-        for Padded(shard) in &self.shards {
-            let cells = std::mem::take(&mut *shard.write());
-            drop(cells);
+        for mut shard in self.shards() {
+            *shard.cells = Kept::default();
+            shard.cells.clear();
         }
+        rcu::tidy();
     }
 
     /// What the table holds.
     pub(super) fn usage(&self) -> Usage {
-        self.shards.iter().fold(Usage::default(), |sum, Padded(shard)| {
-            let shard = shard.read();
-            Usage {
-                keys: sum.keys + shard.live,
-                bytes: sum.bytes + shard.bytes,
-                dirty: sum.dirty + shard.dirty.len(),
-            }
+        self.shards().fold(Usage::default(), |sum, shard| Usage {
+            keys: sum.keys + shard.cells.live,
+            bytes: sum.bytes + shard.cells.bytes,
+            dirty: sum.dirty + shard.cells.dirty.len(),
         })
     }
 }

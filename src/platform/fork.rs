@@ -13,6 +13,7 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 /// How many forks lie between the process that loaded the library and this
 /// one.
+#[inline]
 pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }

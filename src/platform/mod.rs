@@ -1,18 +1,23 @@
-//! What depends on the operating system: fork, exit, signals, clocks, files
-//! and the memory that processes share.
+//! What depends on the operating system and the processor: fork, exit, signals,
+//! clocks, files, the memory that processes share, and the memory that threads
+//! read without a lock.
 //!
 //! Together with `ffi` and `lua` this is where unsafe code may stand.
 
+pub(crate) mod cells;
 pub(crate) mod clock;
 pub(crate) mod event_fd;
 pub(crate) mod exit;
 pub(crate) mod file;
 pub(crate) mod fork;
+pub(crate) mod once_box;
+pub(crate) mod rcu;
 pub(crate) mod shared_counter;
 pub(crate) mod signal;
 pub(crate) mod signals;
 pub(crate) mod sqlite;
 pub(crate) mod sync;
+pub(crate) mod thin;
 pub(crate) mod turn;
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]

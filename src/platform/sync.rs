@@ -51,10 +51,6 @@ pub(crate) struct RwLock<T> {
 }
 
 impl<T> RwLock<T> {
-    pub(crate) const fn new(value: T) -> Self {
-        Self { inner: std::sync::RwLock::new(value) }
-    }
-
     #[inline]
     pub(crate) fn read(&self) -> std::sync::RwLockReadGuard<'_, T> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)

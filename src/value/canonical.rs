@@ -2,6 +2,7 @@
 
 use rmp::Marker;
 
+use super::encode::StringHeader;
 use super::equal::duplicate;
 use super::{MAX_DEPTH, Token, Value, ValueError, View};
 use super::{begin_array, begin_map, end_array, end_map};
@@ -29,14 +30,14 @@ impl Value {
     ///
     /// [`ValueError::OutOfMemory`]; [`ValueError::TooLarge`] above 4 GiB.
     pub fn try_from_canonical(bytes: &[u8]) -> Result<Self, ValueError> {
-        if u32::try_from(bytes.len()).is_err() {
+        Self::try_parts([bytes, &[]])
+    }
+
+    fn try_parts(parts: [&[u8]; 2]) -> Result<Self, ValueError> {
+        if u32::try_from(parts[0].len() + parts[1].len()).is_err() {
             return Err(ValueError::TooLarge);
         }
-        // The cell's own allocation cannot fail gracefully: try one as large.
-        Vec::<u8>::new()
-            .try_reserve_exact(bytes.len() + 128)
-            .map_err(|_| ValueError::OutOfMemory)?;
-        Ok(Self::from_canonical(bytes))
+        Self::try_joined(parts).ok_or(ValueError::OutOfMemory)
     }
 
     /// A string value.
@@ -45,13 +46,7 @@ impl Value {
     ///
     /// As [`Value::try_from_canonical`].
     pub fn string(bytes: &[u8]) -> Result<Self, ValueError> {
-        let mut out = Vec::new();
-        out.try_reserve_exact(bytes.len() + 8).map_err(|_| ValueError::OutOfMemory)?;
-        if u32::try_from(bytes.len() + 8).is_err() {
-            return Err(ValueError::TooLarge);
-        }
-        put_string(&mut out, bytes);
-        Self::try_from_canonical(&out)
+        Self::try_parts([StringHeader::of(bytes).as_bytes(), bytes])
     }
 
     /// An array of values, copied.

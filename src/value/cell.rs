@@ -6,13 +6,12 @@
 //! stored value to C is a reference count instead of a copy.
 
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
-
-use triomphe::ThinArc;
 
 use super::index::Index;
 use super::{Type, View};
+use crate::platform::once_box::OnceBox;
+use crate::platform::thin::{IsThin, Thin};
 
 /// When a stored value was written and when it stops being visible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,15 +24,14 @@ pub struct Stamp {
 }
 
 /// What stands before the bytes; opaque outside.
+#[derive(Default)]
 pub(crate) struct Head {
-    /// Length of the key that stands before the value; 0 for a free value.
-    key_len: u32,
     stamp: Stamp,
     /// The table's mark: which row of the log holds this cell, and whether it
     /// still has to be written. Only the owning table reads or writes it.
     mark: AtomicU64,
     /// Where the elements stand, built at the first random access.
-    index: OnceLock<Box<Index>>,
+    index: OnceBox<Index>,
 }
 
 /// An immutable value, shared by reference count. Cloning copies nothing.
@@ -41,7 +39,22 @@ pub(crate) struct Head {
 /// Threads: any.
 #[derive(Clone)]
 pub struct Value {
-    cell: ThinArc<Head, u8>,
+    /// The key, empty for a free value; the canonical bytes.
+    cell: Thin<Head>,
+}
+
+impl IsThin for Value {
+    type Head = Head;
+
+    #[inline]
+    fn from_thin(cell: Thin<Head>) -> Self {
+        Self { cell }
+    }
+
+    #[inline]
+    fn into_thin(self) -> Thin<Head> {
+        self.cell
+    }
 }
 
 impl Value {
@@ -51,34 +64,29 @@ impl Value {
     /// foreign bytes go through [`Value::from_msgpack`].
     #[must_use]
     pub fn from_canonical(bytes: &[u8]) -> Self {
-        Self::stored(bytes, 0, Stamp::default())
+        Self::stored(&[], bytes, Stamp::default())
     }
 
-    /// A value under its key: `key_and_value` starts with `key_len` bytes of
-    /// key, the canonical bytes follow.
-    pub(crate) fn stored(key_and_value: &[u8], key_len: usize, stamp: Stamp) -> Self {
-        let head = Head {
-            key_len: key_len as u32,
-            stamp,
-            mark: AtomicU64::new(0),
-            index: OnceLock::new(),
-        };
-        Self { cell: ThinArc::from_header_and_slice(head, key_and_value) }
+    /// A value from canonical bytes in two parts, which are copied. `None` if
+    /// there is no memory, or they are 4 GiB or longer.
+    pub(super) fn try_joined(parts: [&[u8]; 2]) -> Option<Self> {
+        Some(Self { cell: Thin::try_new(Head::default(), &[], parts)? })
     }
 
-    /// The reference as one pointer can hold it; for the C ABI.
-    pub(crate) fn into_cell(self) -> ThinArc<Head, u8> {
-        self.cell
+    /// A value under its key, both copied.
+    #[inline]
+    pub(crate) fn stored(key: &[u8], value: &[u8], stamp: Stamp) -> Self {
+        Self { cell: Thin::new(Head { stamp, ..Head::default() }, key, [value]) }
     }
 
-    /// The reverse of [`Value::into_cell`].
-    pub(crate) fn from_cell(cell: ThinArc<Head, u8>) -> Self {
-        Self { cell }
+    /// Where it is, for the C ABI.
+    pub(crate) fn as_ptr(&self) -> *const () {
+        self.cell.as_ptr()
     }
 
     /// Whether both are references to one cell.
     pub(crate) fn is_same_cell(&self, other: &Self) -> bool {
-        self.cell.as_ptr() == other.cell.as_ptr()
+        self.cell.is_same(&other.cell)
     }
 
     /// The nil value.
@@ -89,25 +97,46 @@ impl Value {
 
     /// The canonical MessagePack bytes.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.cell.slice[self.cell.header.header.key_len as usize..]
+        self.cell.second()
     }
 
     /// The key a stored value stands under; empty for a free value.
     #[must_use]
+    #[inline]
     pub fn key(&self) -> &[u8] {
-        &self.cell.slice[..self.cell.header.header.key_len as usize]
+        self.cell.first()
     }
 
-    /// Key and value in one run, as [`Value::stored`] takes them.
-    pub(crate) fn key_and_value(&self) -> &[u8] {
-        &self.cell.slice
+    /// How many bytes key and value have.
+    #[inline]
+    pub(crate) fn stored_len(&self) -> usize {
+        self.cell.len()
     }
 
     /// A cursor at the start of the value.
     #[must_use]
+    #[inline]
     pub fn view(&self) -> View<'_> {
         View::new(self.as_bytes())
+    }
+
+    /// The bytes, if it is a string.
+    #[must_use]
+    #[inline]
+    pub fn as_string(&self) -> Option<&[u8]> {
+        let bytes = self.as_bytes();
+        let header = match *bytes.first()? {
+            0xa0..=0xbf => 1,
+            // str and bin with a length of 8, 16 and 32 bits.
+            0xd9 | 0xc4 => 2,
+            0xda | 0xc5 => 3,
+            0xdb | 0xc6 => 5,
+            _ => return None,
+        };
+        // It is all there is in the value.
+        bytes.get(header..)
     }
 
     /// The value's type.
@@ -119,24 +148,27 @@ impl Value {
     /// When a stored value was written, in seconds since the Unix epoch; 0 for
     /// a free value.
     #[must_use]
+    #[inline]
     pub fn timestamp(&self) -> i64 {
-        self.cell.header.header.stamp.timestamp
+        self.cell.head().stamp.timestamp
     }
 
     /// When a stored value was written and when it expires.
     #[must_use]
+    #[inline]
     pub fn stamp(&self) -> Stamp {
-        self.cell.header.header.stamp
+        self.cell.head().stamp
     }
 
     /// The table's mark on this cell.
+    #[inline]
     pub(crate) fn mark(&self) -> &AtomicU64 {
-        &self.cell.header.header.mark
+        &self.cell.head().mark
     }
 
     /// Where the elements of this array or map stand; built at the first call.
     pub(super) fn index(&self) -> &Index {
-        self.cell.header.header.index.get_or_init(|| Box::new(Index::build(self.as_bytes())))
+        self.cell.head().index.get_or_init(|| Box::new(Index::build(self.as_bytes())))
     }
 }
 

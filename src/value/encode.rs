@@ -31,13 +31,53 @@ pub fn put_float(out: &mut Vec<u8>, value: f64) {
 ///
 /// The caller has checked that it is shorter than 4 GiB (`value_limit` is).
 pub fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
-    let len = bytes.len() as u32;
-    let _ = if std::str::from_utf8(bytes).is_ok() {
-        rmp_encode::write_str_len(out, len)
-    } else {
-        rmp_encode::write_bin_len(out, len)
-    };
+    out.extend_from_slice(StringHeader::of(bytes).as_bytes());
     out.extend_from_slice(bytes);
+}
+
+/// What stands before the bytes of a string.
+pub(super) struct StringHeader {
+    /// At most a marker and a length of 32 bits.
+    bytes: [u8; 5],
+    len: usize,
+}
+
+impl StringHeader {
+    #[inline]
+    pub(super) fn of(string: &[u8]) -> Self {
+        let mut bytes = [0; 5];
+        let mut room = &mut bytes[..];
+        let len = string.len() as u32;
+        // There is room for the longest.
+        let _ = if is_utf8(string) {
+            rmp_encode::write_str_len(&mut room, len)
+        } else {
+            rmp_encode::write_bin_len(&mut room, len)
+        };
+        let len = 5 - room.len();
+        Self { bytes, len }
+    }
+
+    #[inline]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Most strings are ASCII, which is faster to see: sixteen bytes at once, the
+/// last sixteen once more for what is left over.
+#[inline]
+fn is_utf8(bytes: &[u8]) -> bool {
+    const HIGH_BITS: u128 = 0x80808080_80808080_80808080_80808080;
+    let (words, _) = bytes.as_chunks::<16>();
+    if let Some(last) = bytes.last_chunk::<16>() {
+        let last = u128::from_ne_bytes(*last);
+        let any = words.iter().fold(last, |any, word| any | u128::from_ne_bytes(*word));
+        if any & HIGH_BITS == 0 {
+            return true;
+        }
+    }
+    std::str::from_utf8(bytes).is_ok()
 }
 
 /// Appends the header of an array of `len` elements, which follow.

@@ -61,6 +61,7 @@ pub enum Token<'a> {
 impl Token<'_> {
     /// The type of the value this token begins.
     #[must_use]
+    #[inline]
     pub fn type_of(&self) -> Type {
         match self {
             Self::Nil => Type::Nil,
@@ -106,23 +107,27 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// A cursor at the start of `bytes`.
     #[must_use]
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
     }
 
     /// The bytes not read yet.
     #[must_use]
+    #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// The type of the value at the cursor.
     #[must_use]
+    #[inline]
     pub fn type_of(mut self) -> Type {
         self.token().type_of()
     }
 
     /// Reads one token and moves behind it.
+    #[inline]
     pub fn token(&mut self) -> Token<'a> {
         let Some((&first, rest)) = self.bytes.split_first() else { return Token::Nil };
         self.bytes = rest;
@@ -183,6 +188,7 @@ impl<'a> View<'a> {
         &start[..start.len() - self.bytes.len()]
     }
 
+    #[inline]
     fn take<const N: usize>(&mut self) -> [u8; N] {
         match self.bytes.split_first_chunk::<N>() {
             Some((chunk, rest)) => {
@@ -196,6 +202,7 @@ impl<'a> View<'a> {
         }
     }
 
+    #[inline]
     fn string(&mut self, len: usize) -> Token<'a> {
         let (string, rest) = self.bytes.split_at(len.min(self.bytes.len()));
         self.bytes = rest;

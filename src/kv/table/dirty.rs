@@ -6,6 +6,9 @@ use super::mark::Mark;
 use super::{Padded, Shard, Table, cost, is_tombstone};
 use crate::value::Value;
 
+/// Cells taken under a lock in one go.
+const AT_A_TIME: usize = 32;
+
 impl Table {
     /// Gives the cells that wait to be written to `write`, in portions of about
     /// `limit`, until it fails. Each key is given once; while `write` has a
@@ -19,14 +22,15 @@ impl Table {
         let mut portion = Vec::new();
         let mut result = Ok(());
         let mut freed = 0;
-        for Padded(shard) in &self.shards {
+        for Padded(cells) in &self.shards {
             // What is marked from here on is for the next time: no key may
             // come twice, or its earlier cell would follow its later one.
-            let mut listed = std::mem::take(&mut shard.write().dirty);
+            let mut listed = std::mem::take(&mut cells.lock().dirty);
             while !listed.is_empty() && result.is_ok() {
-                let room = limit - portion.len();
-                let hashes = listed.split_off(listed.len().saturating_sub(room));
-                take_off(&shard.write(), &hashes, &mut portion);
+                // Few at a time, so that puts get in between.
+                let few = AT_A_TIME.min(limit - portion.len());
+                let hashes = listed.split_off(listed.len().saturating_sub(few));
+                take_off(&self.locked(cells), &hashes, &mut portion);
                 if portion.len() >= limit {
                     result = write(&portion);
                     freed += self.landed(&portion, result.is_ok());
@@ -34,7 +38,7 @@ impl Table {
                 }
             }
             if result.is_err() {
-                shard.write().dirty.append(&mut listed);
+                cells.lock().dirty.append(&mut listed);
                 break;
             }
         }
@@ -51,16 +55,14 @@ impl Table {
         let mut freed = 0;
         for cell in cells {
             let hash = self.hasher.hash_one(cell.key());
-            let mut shard = self.shard(hash).write();
+            let mut shard = self.shard(hash);
             // If the key has another cell by now, that one is listed already.
-            let Some(present) = shard.find(hash, cell.key()).filter(|it| it.is_same_cell(cell))
-            else {
+            if shard.cells.find(hash, |present| present.is_same_cell(cell)).is_none() {
                 continue;
-            };
-            let mark = Mark { in_flight: false, dirty: !is_written, ..Mark::of(present) };
-            mark.set(present);
+            }
+            Mark { in_flight: false, dirty: !is_written, ..Mark::of(cell) }.set(cell);
             if !is_written {
-                shard.dirty.push(hash);
+                shard.cells.dirty.push(hash);
             } else if is_tombstone(cell) {
                 shard.remove(hash, cell.key());
                 freed += cost(cell);
@@ -71,15 +73,12 @@ impl Table {
 }
 
 /// Puts the dirty cells with these hashes in flight.
-fn take_off(shard: &Shard, hashes: &[u64], portion: &mut Vec<Value>) {
+fn take_off(shard: &Shard<'_>, hashes: &[u64], portion: &mut Vec<Value>) {
     for &hash in hashes {
-        // Two keys can share a hash; both may be listed.
-        for cell in shard.cells.iter_hash(hash) {
-            let mark = Mark::of(cell);
-            if mark.dirty {
-                Mark { dirty: false, in_flight: true, ..mark }.set(cell);
-                portion.push(cell.clone());
-            }
+        // Two keys can share a hash; both are listed then.
+        if let Some((_, cell)) = shard.cells.find(hash, |cell| Mark::of(cell).dirty) {
+            Mark { dirty: false, in_flight: true, ..Mark::of(&cell) }.set(&cell);
+            portion.push(cell.clone());
         }
     }
 }

@@ -14,6 +14,7 @@ pub(in crate::kv) struct Mark {
 }
 
 impl Mark {
+    #[inline]
     pub(in crate::kv) fn of(cell: &Value) -> Self {
         let bits = cell.mark().load(Relaxed);
         Self { seq: (bits >> 2) as i64, dirty: bits & 1 != 0, in_flight: bits & 2 != 0 }
@@ -21,6 +22,7 @@ impl Mark {
 
     /// Only under the lock of the cell's shard, or while nobody else has the
     /// cell: the lock orders the accesses, the atomic only makes them legal.
+    #[inline]
     pub(in crate::kv) fn set(self, cell: &Value) {
         let bits = (self.seq as u64) << 2 | u64::from(self.in_flight) << 1 | u64::from(self.dirty);
         cell.mark().store(bits, Relaxed);

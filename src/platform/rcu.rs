@@ -1,0 +1,432 @@
+//! Reading shared memory without locks, and freeing what was taken out of it
+//! once nobody can be reading it any more (read-copy-update).
+//!
+//! A reader marks its thread's own counter as odd while it reads, with plain
+//! stores: no atomic read-modify-write, no fence, no cache line that readers
+//! share. A writer that has taken something out of shared memory *retires* it.
+//! What is retired waits in the thread's limbo; when enough has gathered,
+//! `membarrier(2)` makes the stores of all threads visible, and whoever is odd
+//! then may still see it: it is freed once those counters have moved on. The
+//! barrier interrupts the other processors, which costs the writer a
+//! microsecond or two for each portion, where a fence would cost every reader
+//! of every value. Where the kernel refuses `membarrier`, readers use a fence.
+//!
+//! Nobody waits for anybody: a reader that sleeps in the middle only delays
+//! that memory is given back.
+//!
+//! After M. Desnoyers et al., "User-Level Implementations of Read-Copy Update",
+//! IEEE Transactions on Parallel and Distributed Systems 23(2), 2012.
+
+use std::cell::{Cell, RefCell};
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, compiler_fence, fence};
+use std::time::{Duration, Instant};
+
+use super::fork::{self, PerProcess};
+use super::sync::Mutex;
+
+/// How many retired things gather before readers are asked.
+const PORTION: usize = 64;
+/// How many bytes, so that large values do not wait for long.
+const PORTION_BYTES: usize = 64 << 10;
+
+/// Something that readers may still see.
+pub(super) struct Retired {
+    pointer: *mut (),
+    free: unsafe fn(*mut ()),
+}
+
+// SAFETY: `new` asks for it.
+unsafe impl Send for Retired {}
+
+impl Retired {
+    /// # Safety
+    ///
+    /// `free` may be called once with `pointer`, on any thread, as soon as no
+    /// reader is left that began before now.
+    #[inline]
+    pub(super) unsafe fn new(pointer: *mut (), free: unsafe fn(*mut ())) -> Self {
+        Self { pointer, free }
+    }
+
+    fn free(self) {
+        // SAFETY: called once, as this consumes it; the limbo calls it when the
+        // readers are gone.
+        unsafe { (self.free)(self.pointer) }
+    }
+}
+
+/// What one thread shows to the others. Never freed: when the thread ends
+/// another one takes it over.
+#[repr(align(128))]
+struct Reader {
+    /// Odd while the thread reads.
+    count: AtomicU64,
+    is_taken: AtomicBool,
+    next: AtomicPtr<Reader>,
+}
+
+/// All readers of a process.
+struct Domain {
+    readers: AtomicPtr<Reader>,
+    /// What threads left that have ended.
+    orphans: Mutex<Vec<Retired>>,
+    /// Since when readers use fences, in a kernel that refuses the barrier.
+    fenced: OnceLock<Instant>,
+}
+
+static DOMAIN: PerProcess<Domain> = PerProcess::new();
+/// Whether readers have to use a fence.
+static FENCED: AtomicBool = AtomicBool::new(false);
+
+impl Default for Domain {
+    fn default() -> Self {
+        let domain = Self {
+            readers: AtomicPtr::new(ptr::null_mut()),
+            orphans: Mutex::new(Vec::new()),
+            fenced: OnceLock::new(),
+        };
+        if !membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) {
+            FENCED.store(true, Ordering::SeqCst);
+        }
+        domain
+    }
+}
+
+fn membarrier(command: i32) -> bool {
+    // SAFETY: a system call that takes two numbers and touches no memory.
+    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+}
+
+impl Domain {
+    /// A reader for this thread, until it is given back.
+    #[cold]
+    fn join(&self) -> &'static Reader {
+        let mut next = self.readers.load(Ordering::Acquire);
+        // SAFETY: readers are never freed.
+        while let Some(reader) = unsafe { next.as_ref() } {
+            if !reader.is_taken.swap(true, Ordering::AcqRel) {
+                return reader;
+            }
+            next = reader.next.load(Ordering::Acquire);
+        }
+        let reader: &'static Reader = Box::leak(Box::new(Reader {
+            count: AtomicU64::new(0),
+            is_taken: AtomicBool::new(true),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }));
+        let place = ptr::from_ref(reader).cast_mut();
+        let mut head = self.readers.load(Ordering::Acquire);
+        loop {
+            reader.next.store(head, Ordering::Relaxed);
+            match self.readers.compare_exchange_weak(
+                head,
+                place,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return reader,
+                Err(other) => head = other,
+            }
+        }
+    }
+
+    /// Makes what every thread stored before visible here, and what this one
+    /// stored visible to them. False: that is not sure.
+    fn barrier(&self) -> bool {
+        if !FENCED.load(Ordering::Relaxed) {
+            if membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+                return true;
+            }
+            // A sandbox was put up after we began. From now on readers fence;
+            // one that does not know yet has shown its counter within the time
+            // in which a processor empties its store buffer.
+            FENCED.store(true, Ordering::SeqCst);
+            let _ = self.fenced.set(Instant::now());
+        }
+        fence(Ordering::SeqCst);
+        self.fenced.get().is_none_or(|since| since.elapsed() > Duration::from_secs(1))
+    }
+
+    /// The readers that may see what was taken out before now.
+    fn blockers(&self, blockers: &mut Vec<(&'static Reader, u64)>) {
+        let mut next = self.readers.load(Ordering::Acquire);
+        // SAFETY: readers are never freed.
+        while let Some(reader) = unsafe { next.as_ref() } {
+            let count = reader.count.load(Ordering::Acquire);
+            if count % 2 == 1 {
+                blockers.push((reader, count));
+            }
+            next = reader.next.load(Ordering::Acquire);
+        }
+    }
+}
+
+/// What a thread has retired, on its way from `fresh` by `waiting` to `free`.
+#[derive(Default)]
+struct Limbo {
+    fresh: Vec<Retired>,
+    fresh_bytes: usize,
+    /// Waits for `blockers` to move on.
+    waiting: Vec<Retired>,
+    blockers: Vec<(&'static Reader, u64)>,
+    /// What nobody can see any more. A few go with each that comes: the
+    /// allocator has them at hand for the writer's next ones, where many at
+    /// once would be merged, and split again.
+    free: Vec<Retired>,
+}
+
+/// How many are freed for each that is retired.
+const AT_A_TIME: usize = 2;
+
+impl Limbo {
+    /// Gives what is to be freed now.
+    #[inline]
+    fn add(&mut self, retired: Retired, bytes: usize) -> [Option<Retired>; AT_A_TIME] {
+        self.fresh.push(retired);
+        self.fresh_bytes += bytes;
+        if self.fresh.len() % PORTION == 0 || self.fresh_bytes >= PORTION_BYTES {
+            self.turn();
+        }
+        std::array::from_fn(|_| self.free.pop())
+    }
+
+    /// Looks what can be freed.
+    #[cold]
+    fn turn(&mut self) {
+        self.blockers.retain(|(reader, count)| reader.count.load(Ordering::Acquire) == *count);
+        if !self.blockers.is_empty() {
+            return;
+        }
+        self.free.append(&mut self.waiting);
+        let domain = DOMAIN.get();
+        self.fresh.append(&mut domain.orphans.lock());
+        self.fresh_bytes = 0;
+        if domain.barrier() {
+            domain.blockers(&mut self.blockers);
+            let next = if self.blockers.is_empty() { &mut self.free } else { &mut self.waiting };
+            next.append(&mut self.fresh);
+        } else {
+            // Rather lost than freed under a reader.
+            self.fresh.drain(..).for_each(std::mem::forget);
+        }
+    }
+
+    fn all(self) -> impl Iterator<Item = Retired> {
+        self.fresh.into_iter().chain(self.waiting).chain(self.free)
+    }
+}
+
+/// A thread, as this module knows it.
+struct Local {
+    /// The process that `reader` belongs to.
+    generation: Cell<u32>,
+    reader: Cell<Option<&'static Reader>>,
+    limbo: RefCell<Option<Limbo>>,
+}
+
+thread_local! {
+    static LOCAL: Local = const {
+        Local { generation: Cell::new(0), reader: Cell::new(None), limbo: RefCell::new(None) }
+    };
+}
+
+impl Local {
+    #[inline]
+    fn reader(&self) -> &'static Reader {
+        match self.reader.get() {
+            Some(reader) if self.generation.get() == fork::generation() => reader,
+            _ => self.join(),
+        }
+    }
+
+    #[cold]
+    fn join(&self) -> &'static Reader {
+        let reader = DOMAIN.get().join();
+        // In a forked child, what waited waits for threads of the parent.
+        std::mem::forget(self.limbo.take());
+        self.generation.set(fork::generation());
+        self.reader.set(Some(reader));
+        reader
+    }
+
+    /// What `work` gives is freed by the caller, with the limbo left alone:
+    /// freeing may retire more.
+    #[inline]
+    fn with_limbo<R>(&self, work: impl FnOnce(&mut Limbo) -> R) -> R {
+        self.reader();
+        work(self.limbo.borrow_mut().get_or_insert_default())
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        let Some(reader) = self.reader.get() else { return };
+        if self.generation.get() != fork::generation() {
+            std::mem::forget(self.limbo.take());
+            return;
+        }
+        if let Some(limbo) = self.limbo.take() {
+            DOMAIN.get().orphans.lock().extend(limbo.all());
+        }
+        reader.is_taken.store(false, Ordering::Release);
+    }
+}
+
+/// Runs `body`, during which nothing is freed that is reachable now.
+#[inline]
+pub(super) fn read<R>(body: impl FnOnce() -> R) -> R {
+    let reader = LOCAL.try_with(Local::reader).unwrap_or_else(|_| join_at_exit());
+    let before = reader.count.load(Ordering::Relaxed);
+    // A read inside another leaves it to that one, which lasts longer.
+    let is_outer = 1 - before % 2;
+    reader.count.store(before + is_outer, Ordering::Relaxed);
+    if FENCED.load(Ordering::Relaxed) {
+        fence(Ordering::SeqCst);
+    } else {
+        // The barrier of who frees is the fence.
+        compiler_fence(Ordering::SeqCst);
+    }
+    let _leave = Leave { reader, count: before + 2 * is_outer };
+    body()
+}
+
+/// A reader for a thread whose own is gone already. It stays taken: this is
+/// the end of the thread, and rare.
+#[cold]
+fn join_at_exit() -> &'static Reader {
+    DOMAIN.get().join()
+}
+
+struct Leave {
+    reader: &'static Reader,
+    count: u64,
+}
+
+impl Drop for Leave {
+    #[inline]
+    fn drop(&mut self) {
+        self.reader.count.store(self.count, Ordering::Release);
+    }
+}
+
+/// Frees `retired`, of `bytes` bytes, when no reader can see it any more. It
+/// must have been taken out of shared memory before.
+#[inline]
+pub(super) fn retire(retired: Retired, bytes: usize) {
+    let mut retired = Some(retired);
+    let add =
+        |local: &Local| retired.take().map(|it| local.with_limbo(|limbo| limbo.add(it, bytes)));
+    match LOCAL.try_with(add) {
+        Ok(free) => free.into_iter().flatten().flatten().for_each(Retired::free),
+        // The thread is ending.
+        Err(_) => DOMAIN.get().orphans.lock().extend(retired),
+    }
+}
+
+/// Frees what this thread has retired, as far as nobody reads it.
+pub(crate) fn tidy() {
+    let take = |limbo: &mut Limbo| {
+        limbo.turn();
+        std::mem::take(&mut limbo.free)
+    };
+    let free = LOCAL.try_with(|local| local.with_limbo(take));
+    free.unwrap_or_default().into_iter().for_each(Retired::free);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::{Arc, Barrier};
+
+    use super::*;
+
+    /// Set to a number that nobody else uses when freed.
+    unsafe fn poison(cell: *mut ()) {
+        // SAFETY: the tests below give leaked atomics.
+        unsafe { &*cell.cast::<AtomicUsize>() }.store(usize::MAX, Ordering::SeqCst);
+    }
+
+    fn leaked(value: usize) -> &'static AtomicUsize {
+        Box::leak(Box::new(AtomicUsize::new(value)))
+    }
+
+    fn give_up(cell: &'static AtomicUsize) {
+        // SAFETY: a leaked atomic may be poisoned at any time.
+        retire(
+            unsafe { Retired::new(ptr::from_ref(cell).cast_mut().cast(), poison) },
+            PORTION_BYTES,
+        );
+    }
+
+    #[test]
+    fn what_a_reader_may_see_is_freed_only_after_it_has_left() {
+        let cell = leaked(1);
+        let (inside, done) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let reader = {
+            let (inside, done) = (Arc::clone(&inside), Arc::clone(&done));
+            std::thread::spawn(move || {
+                read(|| {
+                    inside.wait();
+                    done.wait();
+                    cell.load(Ordering::SeqCst)
+                })
+            })
+        };
+        inside.wait();
+        give_up(cell);
+        tidy();
+        assert_eq!(cell.load(Ordering::SeqCst), 1);
+        done.wait();
+        assert_eq!(reader.join().unwrap(), 1);
+        tidy();
+        assert_eq!(cell.load(Ordering::SeqCst), usize::MAX);
+    }
+
+    #[test]
+    fn what_a_thread_leaves_is_freed_by_another() {
+        let cell = leaked(1);
+        std::thread::spawn(move || {
+            // SAFETY: as in `give_up`.
+            retire(unsafe { Retired::new(ptr::from_ref(cell).cast_mut().cast(), poison) }, 1);
+        })
+        .join()
+        .unwrap();
+        // Other tests read meanwhile.
+        while cell.load(Ordering::SeqCst) == 1 {
+            tidy();
+        }
+    }
+
+    #[test]
+    fn readers_never_see_what_was_freed() {
+        let shared = AtomicPtr::new(ptr::from_ref(leaked(0)).cast_mut());
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut seen = 0;
+                        while !stop.load(Ordering::Relaxed) {
+                            // SAFETY: leaked, so always readable.
+                            let value = read(|| unsafe {
+                                (*shared.load(Ordering::Acquire)).load(Ordering::Relaxed)
+                            });
+                            assert_ne!(value, usize::MAX);
+                            seen += 1;
+                        }
+                        seen
+                    })
+                })
+                .collect();
+            for round in 1..50_000 {
+                let old = shared.swap(ptr::from_ref(leaked(round)).cast_mut(), Ordering::AcqRel);
+                // SAFETY: leaked.
+                give_up(unsafe { &*old });
+            }
+            stop.store(true, Ordering::Relaxed);
+            assert!(readers.into_iter().all(|reader| reader.join().unwrap() > 0));
+        });
+    }
+}
