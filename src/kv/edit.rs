@@ -48,6 +48,7 @@ pub(super) enum Outcome {
 }
 
 /// Milliseconds after which a cell written now expires, as a point in time.
+#[inline]
 fn expires_at(ttl_ms: Option<i64>) -> Result<i64, KvError> {
     match ttl_ms {
         None => Ok(0),
@@ -57,6 +58,7 @@ fn expires_at(ttl_ms: Option<i64>) -> Result<i64, KvError> {
 }
 
 /// A cell written now.
+#[inline]
 pub(super) fn new_cell(key: &[u8], value: &[u8], ttl_ms: Option<i64>) -> Result<Value, KvError> {
     let stamp = Stamp { timestamp: clock::now_seconds(), expires_at: expires_at(ttl_ms)? };
     Ok(Value::stored(key, value, stamp))
@@ -68,6 +70,7 @@ pub(super) fn tombstone(key: &[u8]) -> Value {
 }
 
 /// Fails for a value over the limit.
+#[inline]
 pub(super) fn check_size(value: &[u8], limit: usize) -> Result<(), KvError> {
     if value.len() > limit {
         return Err(KvError::ValueTooLarge { len: value.len(), limit });
@@ -77,6 +80,7 @@ pub(super) fn check_size(value: &[u8], limit: usize) -> Result<(), KvError> {
 
 impl Edit {
     /// A put of the canonical `value`; the time to live is in milliseconds.
+    #[inline]
     pub(super) fn put(
         key: &[u8],
         value: &[u8],

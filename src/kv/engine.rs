@@ -102,6 +102,7 @@ impl Engine {
 
     /// Fails after a panic inside a write: what is in memory may not be what
     /// is on disk.
+    #[inline]
     pub(super) fn check_poison(&self) -> Result<(), KvError> {
         if self.poisoned.load(Ordering::Acquire) { Err(Unusable::Poisoned.into()) } else { Ok(()) }
     }
@@ -113,11 +114,13 @@ impl Engine {
 
     /// Refuses every further write if a panic ends the scope of what this
     /// gives, whoever catches it.
+    #[inline]
     pub(super) fn poison_on_panic(&self) -> impl Drop {
         PoisonOnPanic { engine: self, was_panicking: std::thread::panicking() }
     }
 
     /// Notes that memory grew (or shrank).
+    #[inline]
     pub(super) fn note_growth(&self, grown: isize) {
         if self.settings.memory_limit.is_some() && grown != 0 {
             self.memory_used.fetch_add(grown as usize, Ordering::Relaxed);
@@ -125,6 +128,7 @@ impl Engine {
     }
 
     /// How much memory may still be taken.
+    #[inline]
     pub(super) fn room(&self) -> Room {
         let used = self.memory_used.load(Ordering::Relaxed);
         Room {

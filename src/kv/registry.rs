@@ -8,6 +8,7 @@ use super::engine::Engine;
 
 impl Engine {
     /// Does one write.
+    #[inline]
     pub(super) fn edit_registry(
         self: &Arc<Self>,
         key: &[u8],

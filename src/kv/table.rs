@@ -39,6 +39,7 @@ fn is_visible(cell: &Value) -> bool {
 /// Memory of a cell: its bytes, its head and its allocation.
 const CELL_OVERHEAD: usize = 72;
 
+#[inline]
 pub(super) fn cost(cell: &Value) -> usize {
     cell.stored_len() + CELL_OVERHEAD
 }
@@ -115,12 +116,16 @@ impl Shard<'_> {
     #[inline]
     fn tidy_expiries(&mut self) {
         if self.cells.expiries.len() > 2 * self.cells.expiring + 64 {
-            let mut expiries = std::mem::take(&mut self.cells.expiries);
-            expiries.retain(|at, hash| {
-                self.cells.find(hash, |cell| cell.stamp().expires_at == at).is_some()
-            });
-            self.cells.expiries = expiries;
+            self.forget_expiries();
         }
+    }
+
+    #[cold]
+    fn forget_expiries(&mut self) {
+        let mut expiries = std::mem::take(&mut self.cells.expiries);
+        let expires = |hash, at| self.cells.find(hash, |cell| cell.stamp().expires_at == at);
+        expiries.retain(|at, hash| expires(hash, at).is_some());
+        self.cells.expiries = expiries;
     }
 
     /// Puts `cell` in the place of its key's present one, which is given back.
@@ -176,6 +181,7 @@ impl Shard<'_> {
 
     /// Decides on `key` and does what was decided. Also gives by how many bytes
     /// the shard grew, and the cell that went, to be given up without the lock.
+    #[inline]
     fn edit(
         &mut self,
         hash: u64,
@@ -284,6 +290,7 @@ impl Table {
     /// Decides on `key` and does what was decided, under the shard's lock.
     /// `written_behind`: what changes must reach the log later.
     /// Also tells by how many bytes the table grew or shrank.
+    #[inline]
     pub(super) fn edit(
         &self,
         key: &[u8],
@@ -419,11 +426,14 @@ impl Table {
                 .filter(|cell| !Mark::of(cell).is_unwritten() && !keep(cell))
                 .map(|cell| cell.clone())
                 .collect();
-            for cell in gone {
-                let hash = self.hasher.hash_one(cell.key());
-                shard.remove(hash, cell.key());
-            }
+            let gone: Vec<_> = gone
+                .iter()
+                .map(|cell| shard.remove(self.hasher.hash_one(cell.key()), cell.key()))
+                .collect();
             freed += before - shard.cells.bytes;
+            // Giving them up needs no lock.
+            drop(shard);
+            drop(gone);
         }
         freed
     }

@@ -286,6 +286,7 @@ impl<T> Deref for Seen<'_, T> {
 /// A cell that was taken out. Readers may still see it; it is freed after them.
 pub(crate) struct TakenOut<T: IsThin> {
     cell: ManuallyDrop<T>,
+    bytes: usize,
 }
 
 impl<T: IsThin> TakenOut<T> {
@@ -295,7 +296,9 @@ impl<T: IsThin> TakenOut<T> {
     #[inline]
     unsafe fn new(cell: *mut ()) -> Self {
         // SAFETY: the count was the slot's.
-        Self { cell: ManuallyDrop::new(unsafe { from_slot(cell) }) }
+        let thin = unsafe { Thin::<T::Head>::from_raw(cell) };
+        let bytes = thin.len();
+        Self { cell: ManuallyDrop::new(T::from_thin(thin)), bytes }
     }
 }
 
@@ -308,14 +311,66 @@ impl<T: IsThin> Deref for TakenOut<T> {
     }
 }
 
+impl<T: IsThin> TakenOut<T> {
+    /// How many bytes it has.
+    fn len(&self) -> usize {
+        self.bytes
+    }
+
+    fn retired(self) -> Retired {
+        ManuallyDrop::new(self).take()
+    }
+
+    /// Only once, and nothing after it.
+    #[inline]
+    fn take(&mut self) -> Retired {
+        // SAFETY: `cell` is not used again.
+        let cell = unsafe { ManuallyDrop::take(&mut self.cell) }.into_thin();
+        // SAFETY: the count was the slot's and is this one's; no slot has it.
+        unsafe { Retired::new(cell.into_raw(), free_cell::<T>) }
+    }
+}
+
 impl<T: IsThin> Drop for TakenOut<T> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: `cell` is not used again.
-        let cell = unsafe { ManuallyDrop::take(&mut self.cell) }.into_thin();
-        let bytes = cell.len();
-        // SAFETY: the count was the slot's and is this one's; no slot has it.
-        rcu::retire(unsafe { Retired::new(cell.into_raw(), free_cell::<T>) }, bytes);
+        let bytes = self.bytes;
+        rcu::retire(self.take(), bytes);
+    }
+}
+
+/// Larger cells do not wait for another thread to free them.
+const SMALL: usize = 1024;
+
+/// As dropping them, for cells that other threads have allocated: these free
+/// them, except for large ones.
+pub(crate) fn give_back_taken_out<T: IsThin>(cells: Vec<TakenOut<T>>) {
+    let mut given = Vec::new();
+    for cell in cells {
+        // What is large goes as it would go alone.
+        if cell.len() <= SMALL {
+            given.push(cell.retired());
+        }
+    }
+    if !given.is_empty() {
+        rcu::give_away(given);
+    }
+}
+
+/// Gives up cells that other threads have allocated. They free those that
+/// nobody else has, except for large ones.
+pub(crate) fn give_back<T: IsThin>(cells: &mut Vec<T>) {
+    let mut given = Vec::new();
+    for cell in cells.drain(..) {
+        if let Some(last) = cell.into_thin().release()
+            && last.len() <= SMALL
+        {
+            // SAFETY: this was the only reference, and its count goes along.
+            given.push(unsafe { Retired::new(last.into_raw(), free_cell::<T>) });
+        }
+    }
+    if !given.is_empty() {
+        rcu::give_away(given);
     }
 }
 

@@ -5,6 +5,7 @@
 /// The kernel's coarse clock: at most a tick behind, and the same source as
 /// the host's own `time(NULL)` and `os.time()`, so that a timestamp is never
 /// earlier than a time the script has just asked for.
+#[inline]
 pub(crate) fn now_seconds() -> i64 {
     now(libc::CLOCK_REALTIME_COARSE).tv_sec
 }
@@ -15,6 +16,7 @@ pub(crate) fn now_millis() -> i64 {
     now.tv_sec * 1000 + now.tv_nsec / 1_000_000
 }
 
+#[inline]
 fn now(clock: libc::clockid_t) -> libc::timespec {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is a timespec that lives through the call. Both clocks

@@ -126,6 +126,18 @@ impl<H> Thin<H> {
         self.block == other.block
     }
 
+    /// Gives the reference up; gives it back if it was the last.
+    pub(crate) fn release(self) -> Option<Self> {
+        let kept = std::mem::ManuallyDrop::new(self);
+        let count = &kept.block().count;
+        if count.load(Ordering::Acquire) != 1 && count.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return None;
+        }
+        // Whoever had another is done with it: this is the only one again.
+        count.store(1, Ordering::Relaxed);
+        Some(Self { block: kept.block, _owns: PhantomData })
+    }
+
     /// Where it is, for as long as it is counted.
     #[inline]
     pub(crate) fn as_ptr(&self) -> *const () {
@@ -229,6 +241,14 @@ mod tests {
         // SAFETY: from `into_raw` above.
         drop(unsafe { Thin::<Arc<()>>::from_raw(raw) });
         assert_eq!(Arc::strong_count(&head), 1);
+    }
+
+    #[test]
+    fn only_the_last_reference_is_given_back() {
+        let thin = Thin::new((), b"k", [b"v"]);
+        assert!(thin.clone().release().is_none());
+        let last = thin.release().unwrap();
+        assert_eq!(last.first(), b"k");
     }
 
     #[test]

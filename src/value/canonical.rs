@@ -33,6 +33,7 @@ impl Value {
         Self::try_parts([bytes, &[]])
     }
 
+    #[inline]
     fn try_parts(parts: [&[u8]; 2]) -> Result<Self, ValueError> {
         if u32::try_from(parts[0].len() + parts[1].len()).is_err() {
             return Err(ValueError::TooLarge);
@@ -45,6 +46,7 @@ impl Value {
     /// # Errors
     ///
     /// As [`Value::try_from_canonical`].
+    #[inline]
     pub fn string(bytes: &[u8]) -> Result<Self, ValueError> {
         Self::try_parts([StringHeader::of(bytes).as_bytes(), bytes])
     }

@@ -69,6 +69,7 @@ impl Value {
 
     /// A value from canonical bytes in two parts, which are copied. `None` if
     /// there is no memory, or they are 4 GiB or longer.
+    #[inline]
     pub(super) fn try_joined(parts: [&[u8]; 2]) -> Option<Self> {
         Some(Self { cell: Thin::try_new(Head::default(), &[], parts)? })
     }
@@ -85,6 +86,7 @@ impl Value {
     }
 
     /// Whether both are references to one cell.
+    #[inline]
     pub(crate) fn is_same_cell(&self, other: &Self) -> bool {
         self.cell.is_same(&other.cell)
     }

@@ -4,10 +4,12 @@ use std::hash::BuildHasher;
 
 use super::mark::Mark;
 use super::{Padded, Shard, Table, cost, is_tombstone};
+use crate::platform::cells::give_back;
 use crate::value::Value;
 
-/// Cells taken under a lock in one go.
-const AT_A_TIME: usize = 32;
+/// Cells taken under a lock in one go: who wants to put meanwhile spins, where
+/// it would go to sleep if it took longer.
+const AT_A_TIME: usize = 8;
 
 impl Table {
     /// Gives the cells that wait to be written to `write`, in portions of about
@@ -34,7 +36,7 @@ impl Table {
                 if portion.len() >= limit {
                     result = write(&portion);
                     freed += self.landed(&portion, result.is_ok());
-                    portion.clear();
+                    give_back(&mut portion);
                 }
             }
             if result.is_err() {
@@ -46,6 +48,7 @@ impl Table {
             result = write(&portion);
         }
         freed += self.landed(&portion, result.is_ok());
+        give_back(&mut portion);
         (result, freed)
     }
 
@@ -64,8 +67,11 @@ impl Table {
             if !is_written {
                 shard.cells.dirty.push(hash);
             } else if is_tombstone(cell) {
-                shard.remove(hash, cell.key());
+                let gone = shard.remove(hash, cell.key());
                 freed += cost(cell);
+                // Giving it up needs no lock.
+                drop(shard);
+                drop(gone);
             }
         }
         freed

@@ -30,12 +30,14 @@ impl Mark {
 
     /// Whether the file does not have the cell yet: it must not be lost, and
     /// what comes from the file is older.
+    #[inline]
     pub(super) fn is_unwritten(self) -> bool {
         self.dirty || self.in_flight
     }
 }
 
 /// A row that the log has as `seq`.
+#[inline]
 pub(super) fn written(seq: i64) -> Mark {
     Mark { seq, ..Mark::default() }
 }

@@ -3,7 +3,8 @@
 use std::hash::BuildHasher;
 
 use super::mark::Mark;
-use super::{Padded, Shard, Table};
+use super::{Padded, Shard, Table, cost};
+use crate::platform::cells::{TakenOut, give_back_taken_out};
 use crate::value::Value;
 
 /// What a sweep did.
@@ -21,22 +22,30 @@ impl Table {
         let mut swept = Swept::default();
         for Padded(cells) in &self.shards {
             // In portions, so that others get in between.
-            while self.sweep_portion(&mut self.locked(cells), now, &mut swept.freed) {}
+            loop {
+                let mut gone = Vec::new();
+                let has_more = self.sweep_portion(&mut self.locked(cells), now, &mut gone);
+                swept.freed += gone.iter().map(|cell| cost(cell)).sum::<usize>();
+                give_back_taken_out(gone);
+                if !has_more {
+                    break;
+                }
+            }
             swept.next = swept.next.into_iter().chain(cells.lock().expiries.next()).min();
         }
         swept
     }
 
-    /// Frees some expired cells; true if there may be more.
-    fn sweep_portion(&self, shard: &mut Shard<'_>, now: i64, freed: &mut usize) -> bool {
-        const PORTION: usize = 32;
-        let before = shard.cells.bytes;
-        let mut is_done = false;
+    /// Takes some expired cells out; true if there may be more.
+    fn sweep_portion(
+        &self,
+        shard: &mut Shard<'_>,
+        now: i64,
+        gone: &mut Vec<TakenOut<Value>>,
+    ) -> bool {
+        const PORTION: usize = 8;
         for _ in 0..PORTION {
-            let Some(hash) = shard.cells.expiries.take_due(now) else {
-                is_done = true;
-                break;
-            };
+            let Some(hash) = shard.cells.expiries.take_due(now) else { return false };
             let is_expired = |cell: &Value| {
                 let expires_at = cell.stamp().expires_at;
                 expires_at != 0 && expires_at <= now
@@ -50,10 +59,9 @@ impl Table {
                 shard.cells.expiries.add(now + 1000, hash);
             } else {
                 let hash = self.hasher.hash_one(cell.key());
-                shard.remove(hash, cell.key());
+                gone.extend(shard.remove(hash, cell.key()));
             }
         }
-        *freed += before - shard.cells.bytes;
-        !is_done
+        true
     }
 }
