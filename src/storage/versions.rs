@@ -4,7 +4,7 @@
 //! program, with which files are exchanged; it must not change. What we know
 //! besides stands in tables of our own (`derived`). That program replaces
 //! rows as it likes, so triggers note the lowest version that anybody wrote;
-//! our own writes take the note away again in their transaction.
+//! on our own connections they do not fire.
 
 use std::cell::Cell;
 use std::path::Path;
