@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::EntryError;
-use super::id::{Id, IdRef, is_control};
+use super::id::{Id, IdRef, Text, is_control};
 use crate::value::{Token, Type, Value, begin_map, end_map, put_map_header, put_string};
 
 /// Longest kind in bytes.
@@ -22,6 +22,8 @@ pub struct Entry {
 /// What the references to an entry share.
 pub(crate) struct Body {
     id: Id,
+    /// The id's text, where a search looks at it.
+    text: Text,
     /// With a NUL behind it, for C.
     kind: Arc<[u8]>,
     meta: Value,
@@ -83,15 +85,17 @@ impl Entry {
     ) -> Self {
         let kind = [kind, b"\0"].concat().into();
         let data = data.filter(|data| data.type_of() != Type::Nil);
-        Self { body: Arc::new(Body { id, kind, meta, data, format: format.map(Into::into) }) }
+        let text = id.body().text().clone();
+        Self { body: Arc::new(Body { id, text, kind, meta, data, format: format.map(Into::into) }) }
     }
 
     /// The same entry under an equal id, and with an equal kind, that are
     /// shared with others.
     pub(super) fn sharing(&self, id: Id, kind: Arc<[u8]>) -> Self {
         let body = &*self.body;
+        let (text, format) = (id.body().text().clone(), body.format.clone());
         let (meta, data) = (body.meta.clone(), body.data.clone());
-        Self { body: Arc::new(Body { id, kind, meta, data, format: body.format.clone() }) }
+        Self { body: Arc::new(Body { id, text, kind, meta, data, format }) }
     }
 
     /// The id.
@@ -99,6 +103,12 @@ impl Entry {
     #[inline]
     pub fn id(&self) -> &Id {
         &self.body.id
+    }
+
+    /// The parts of the id.
+    #[inline]
+    pub(super) fn id_parts(&self) -> IdRef<'_> {
+        self.body.text.parts()
     }
 
     /// The kind.
@@ -131,6 +141,18 @@ impl Entry {
 
     pub(super) fn format(&self) -> Option<&[u8]> {
         self.body.format.as_deref()
+    }
+
+    /// Whether both have the same kind, meta and data.
+    pub(super) fn has_same_content(&self, other: &Self) -> bool {
+        let (a, b) = (&*self.body, &*other.body);
+        // The same bytes are the same value; also others may be.
+        let same = |a: &Value, b: &Value| a.as_bytes() == b.as_bytes() || a == b;
+        let is_data_same = match (&a.data, &b.data) {
+            (Some(a), Some(b)) => same(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        is_data_same && a.kind == b.kind && a.format == b.format && same(&a.meta, &b.meta)
     }
 
     /// Whether both are references to one entry.
@@ -181,13 +203,9 @@ pub(super) fn empty_map() -> Value {
 /// By value: id, kind, meta and data.
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        let (a, b) = (&*self.body, &*other.body);
         Arc::ptr_eq(&self.body, &other.body)
-            || a.id == b.id
-                && a.kind == b.kind
-                && a.format == b.format
-                && a.meta == b.meta
-                && a.data == b.data
+            || self.id_parts() == other.id_parts()
+                && self.has_same_content(other)
     }
 }
 
