@@ -98,6 +98,15 @@ impl Entry {
         Self { body: Arc::new(Body { id, text, kind, meta, data, format }) }
     }
 
+    /// The same entry as `present`, whose id and kind it has, is held: sharing
+    /// them with it.
+    pub(super) fn in_place_of(&self, present: &Self) -> Self {
+        if Arc::ptr_eq(self.id().body(), present.id().body()) {
+            return self.clone();
+        }
+        self.sharing(present.id().clone(), Arc::clone(present.shared_kind()))
+    }
+
     /// The id.
     #[must_use]
     #[inline]

@@ -1,5 +1,6 @@
 //! The handle on a database's entry registry.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -313,7 +314,11 @@ impl Registry {
     ///
     /// [`EntryError::List`]: an id twice in one list; a closed or inherited
     /// handle.
-    pub fn build_delta(&self, from: &[Entry], to: &[Entry]) -> Result<Vec<Op>, EntryError> {
+    pub fn build_delta<E: Borrow<Entry>>(
+        &self,
+        from: &[E],
+        to: &[E],
+    ) -> Result<Vec<Op>, EntryError> {
         self.guard.check()?;
         dependencies::delta(from, to, &self.engine.patterns.load())
     }

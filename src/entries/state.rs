@@ -129,7 +129,7 @@ impl State {
 
     /// The entry with its slot in this registry, sharing id and kind with
     /// others.
-    fn intern(&self, entry: &Entry) -> (u32, Entry) {
+    pub(super) fn intern(&self, entry: &Entry) -> (u32, Entry) {
         let (id, slot) = self.slots.intern(entry.id());
         // An entry that came from this registry is kept as it is.
         if Arc::ptr_eq(entry.id().body(), id.body()) {

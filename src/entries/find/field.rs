@@ -1,7 +1,8 @@
 //! Fields: the part of an entry that a condition looks at.
 
 use crate::entries::entry::Entry;
-use crate::value::{Token, View, put_string};
+use crate::entries::lookup::lookup;
+use crate::value::put_string;
 
 /// Longest path that is remembered, in about as many bytes as it takes.
 const REMEMBERED: usize = 4096;
@@ -61,19 +62,6 @@ fn key_of(text: &[u8]) -> Box<[u8]> {
     let mut key = Vec::with_capacity(text.len() + 5);
     put_string(&mut key, text);
     key.into()
-}
-
-/// The value under `key`, if `map` is a map and has one. Walks it: an index
-/// for each map that a search passes would cost more memory than time.
-fn lookup<'a>(map: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    let mut view = View::new(map);
-    let Token::Map(len) = view.token() else { return None };
-    (0..len).find_map(|_| {
-        let is_it = view.rest().starts_with(key);
-        view.skip();
-        let value = view.skip();
-        is_it.then_some(value)
-    })
 }
 
 impl Field {

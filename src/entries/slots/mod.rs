@@ -7,7 +7,6 @@
 
 mod directory;
 
-use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Weak};
 
 use foldhash::fast::RandomState;
@@ -83,14 +82,6 @@ impl Slots {
         self.generation != fork::generation()
     }
 
-    #[inline]
-    fn hash(&self, id: IdRef<'_>) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(id.ns);
-        hasher.write(id.name);
-        hasher.finish()
-    }
-
     /// Gives the slots that may be `id`'s to `test` until it takes one. They
     /// are those of equal hashes: whoever asks compares the ids.
     #[inline]
@@ -99,7 +90,7 @@ impl Slots {
         id: IdRef<'_>,
         mut test: impl FnMut(u32) -> Option<T>,
     ) -> Option<T> {
-        let hash = self.hash(id);
+        let hash = id.hash_by(&self.hasher);
         match self.directory.find(hash, &mut test) {
             Search::Found(found) => Some(found),
             Search::Nothing => None,
@@ -124,7 +115,7 @@ impl Slots {
             return (id.clone(), lease.slot);
         }
         let wanted = id.parts();
-        let hash = self.hash(wanted);
+        let hash = wanted.hash_by(&self.hasher);
         // What is looked at may lose its last reference here; it must not with
         // the lock held, which giving back takes.
         let mut looked_at = Vec::new();
