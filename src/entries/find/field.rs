@@ -2,7 +2,7 @@
 
 use crate::entries::entry::Entry;
 use crate::entries::lookup::lookup;
-use crate::value::put_string;
+use crate::value::{Value, put_string};
 
 /// Longest path that is remembered, in about as many bytes as it takes.
 const REMEMBERED: usize = 4096;
@@ -105,6 +105,20 @@ impl Field {
         match self {
             Self::Meta(path) | Self::Data(path) => path.size() > REMEMBERED,
             _ => false,
+        }
+    }
+
+    /// Whether both have the same there, as far as that is quickly told.
+    pub(super) fn is_surely_same(&self, a: &Entry, b: &Entry) -> bool {
+        let same = |a: &Value, b: &Value| a.is_same_cell(b) || a.as_bytes() == b.as_bytes();
+        match self {
+            Self::Kind => a.kind() == b.kind(),
+            Self::Namespace | Self::Name | Self::Id => a.id_parts() == b.id_parts(),
+            Self::Meta(_) => same(a.meta(), b.meta()),
+            Self::Data(_) => match (a.data(), b.data()) {
+                (Some(a), Some(b)) => same(a, b),
+                (a, b) => a.is_none() && b.is_none(),
+            },
         }
     }
 
