@@ -59,6 +59,14 @@ impl Session {
             .map_err(|error| self.fault(error))
     }
 
+    /// A number that moves when other connections write, and only then. Inside a
+    /// transaction it is that of what the transaction sees.
+    pub(super) fn changes_of_others(&self) -> Result<i64, StorageError> {
+        self.statement("PRAGMA data_version")?
+            .query_row([], |row| row.get(0))
+            .map_err(|error| self.fault(error))
+    }
+
     /// Takes the write lock of the file, waiting for other processes.
     ///
     /// SQLite's own waiting backs off to a tenth of a second, and a process

@@ -105,8 +105,13 @@ impl SqliteHistory {
             }
             versions.forget_touched(tally)?;
             let stored = write(versions, tally)?;
-            // After a stranger, the epoch is another.
-            if tally.touched.is_some() { Ok(stored_of(versions.tally()?)) } else { Ok(stored) }
+            if tally.touched.is_some() {
+                // After a stranger, the epoch is another.
+                return Ok(stored_of(versions.tally()?));
+            }
+            let Stored { head, last, epoch } = stored;
+            versions.expect_tally(Tally { head, last, epoch: epoch / 2, touched: None })?;
+            Ok(stored)
         })
     }
 }
