@@ -61,7 +61,9 @@ impl Database {
         let env_ident = std::env::var_os("EXEC_IDENT")
             .map(|ident| std::os::unix::ffi::OsStringExt::into_vec(ident).into_boxed_slice())
             .filter(|ident| !ident.is_empty());
-        Ok(Self { handle: Arc::new(Handle { instance, guard, entries: OnceLock::new(), env_ident }) })
+        Ok(Self {
+            handle: Arc::new(Handle { instance, guard, entries: OnceLock::new(), env_ident }),
+        })
     }
 
     /// Fails if the handle is closed, or was made before a fork.

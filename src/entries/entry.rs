@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::EntryError;
 use super::id::{Id, IdRef, Text, is_control};
-use crate::value::{Token, Type, Value, begin_map, end_map, put_map_header, put_string};
+use crate::value::{Token, Type, Value, put_map_header, put_string};
 
 /// Longest kind in bytes.
 pub(crate) const KIND_LIMIT: usize = 256;
@@ -185,20 +185,26 @@ impl Entry {
         Self { body }
     }
 
+    /// How many bytes its parts have.
+    pub(super) fn size(&self) -> usize {
+        let data = self.data().map_or(0, |data| data.as_bytes().len());
+        self.id().text().len() + self.kind().len() + self.meta().as_bytes().len() + data
+    }
+
     /// Appends the entry as a map of `id`, `kind`, `meta` and `data`.
     pub fn append_map(&self, out: &mut Vec<u8>) {
-        let start = begin_map(out);
-        put_string(out, b"id");
+        put_map_header(out, 3 + u32::from(self.data().is_some()));
+        // The keys are in canonical bytes, as one asks for lists of many.
+        out.extend_from_slice(b"\xa2id");
         put_string(out, self.id().text());
-        put_string(out, b"kind");
+        out.extend_from_slice(b"\xa4kind");
         put_string(out, self.kind());
-        put_string(out, b"meta");
+        out.extend_from_slice(b"\xa4meta");
         out.extend_from_slice(self.meta().as_bytes());
         if let Some(data) = self.data() {
-            put_string(out, b"data");
+            out.extend_from_slice(b"\xa4data");
             out.extend_from_slice(data.as_bytes());
         }
-        end_map(out, start, 3 + u32::from(self.data().is_some()));
     }
 }
 
@@ -213,8 +219,7 @@ pub(super) fn empty_map() -> Value {
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.body, &other.body)
-            || self.id_parts() == other.id_parts()
-                && self.has_same_content(other)
+            || self.id_parts() == other.id_parts() && self.has_same_content(other)
     }
 }
 

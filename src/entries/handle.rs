@@ -394,7 +394,10 @@ impl Registry {
     /// one, `original`.
     #[must_use]
     pub fn value_of_ops(ops: &[Op]) -> Value {
-        let mut out = Vec::new();
+        // Growing would copy what may be large several times.
+        let sizes = ops.iter().flat_map(|op| [Some(&op.entry), op.original.as_ref()]);
+        let size: usize = sizes.flatten().map(|entry| entry.size() + 64).sum();
+        let mut out = Vec::with_capacity(size + 8);
         put_array_header(&mut out, ops.len() as u32);
         for op in ops {
             op.append_map(&mut out);

@@ -124,7 +124,9 @@ impl State {
         self.order
             .iter_from(|&slot| self.entries.compare(slot, from))
             .map(|(&slot, ())| slot)
-            .take_while(move |&slot| self.entries.get(slot).is_some_and(|it| it.id_parts().ns == ns))
+            .take_while(move |&slot| {
+                self.entries.get(slot).is_some_and(|it| it.id_parts().ns == ns)
+            })
     }
 
     /// The entry with its slot in this registry, sharing id and kind with

@@ -188,7 +188,7 @@ unsafe fn related(
         wall::call(function, err, || {
             out_ids.needed()?;
             let registry = registry_of(db)?;
-            let ids = find(&registry, IdRef::parse(raw::text(id, id_len, "id")?))?;
+            let ids = find(registry, IdRef::parse(raw::text(id, id_len, "id")?))?;
             let mut bytes = Vec::new();
             put_array_header(&mut bytes, ids.len() as u32);
             for id in &ids {

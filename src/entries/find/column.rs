@@ -156,8 +156,7 @@ impl Column {
         unkeyed.retain(|rank| were_unkeyed.binary_search(rank).is_err());
         unkeyed.extend(are_unkeyed);
         unkeyed.sort();
-        let changed =
-            Self { main: Arc::clone(&self.main), gone, come: writer.finish()?, unkeyed };
+        let changed = Self { main: Arc::clone(&self.main), gone, come: writer.finish()?, unkeyed };
         if changed.gone.len() + changed.come.pairs() > FEW + changed.main.pairs() / PART {
             return changed.renumbered(|rank| rank);
         }

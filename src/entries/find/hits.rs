@@ -52,7 +52,11 @@ impl Hits {
 
     /// One of them; `entries` are those of the state.
     #[inline]
-    pub(in crate::entries) fn get<'a>(&'a self, index: usize, entries: &'a Entries) -> Option<&'a Entry> {
+    pub(in crate::entries) fn get<'a>(
+        &'a self,
+        index: usize,
+        entries: &'a Entries,
+    ) -> Option<&'a Entry> {
         let Inner { ranked, places } = &*self.inner;
         let place = *places.get(index)?;
         match ranked {
@@ -62,7 +66,11 @@ impl Hits {
     }
 
     /// Those that `allows` lets through.
-    pub(in crate::entries) fn filter(&self, entries: &Entries, allows: &dyn Fn(&Entry) -> bool) -> Self {
+    pub(in crate::entries) fn filter(
+        &self,
+        entries: &Entries,
+        allows: &dyn Fn(&Entry) -> bool,
+    ) -> Self {
         let is_allowed = |&index: &usize| self.get(index, entries).is_some_and(allows);
         let Inner { ranked, places } = &*self.inner;
         let allowed = (0..self.len()).filter(is_allowed).map(|index| places[index]).collect();

@@ -82,7 +82,8 @@ impl Numbering {
 
     /// Tells the rank of a slot that has an entry.
     pub(super) fn ranks(&self) -> Ranks<'_> {
-        let mut late: Vec<(u32, u32)> = (self.ordered()..).zip(&self.late).map(|(r, &s)| (s, r)).collect();
+        let mut late: Vec<(u32, u32)> =
+            (self.ordered()..).zip(&self.late).map(|(r, &s)| (s, r)).collect();
         late.sort_unstable();
         Ranks { by_slot: &self.by_slot, late }
     }

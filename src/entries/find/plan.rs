@@ -101,10 +101,11 @@ fn join(
         .filter(|&slot| state.entries.get(slot).is_some_and(|entry| filter.matches(entry)));
     let mut come: Vec<(&Entry, u32)> =
         late.chain(come).filter_map(|slot| Some((state.entries.get(slot)?, slot))).collect();
-    let found = ordered.iter().copied().filter(is_found);
-    if come.is_empty() {
-        return Hits::of_places(&numbering.entries, found.map(place_of).collect());
+    if come.is_empty() && changed.is_empty() && tested.is_empty() {
+        let places = ordered.iter().copied().map(place_of).collect();
+        return Hits::of_places(&numbering.entries, places);
     }
+    let found = ordered.iter().copied().filter(is_found);
     come.sort_unstable_by(|a, b| a.0.id_parts().cmp(&b.0.id_parts()));
     let found: Vec<u32> = found.collect();
     let mut all = Vec::with_capacity(found.len() + come.len());

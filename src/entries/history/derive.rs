@@ -10,8 +10,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Changeset, codec};
 use super::sqlite::{SKIP, SqliteHistory, changeset_of, in_transaction, skip_of};
+use super::{Changeset, codec};
 use crate::entries::EntryError;
 use crate::entries::id::IdRef;
 use crate::entries::lineage::ROOT;
@@ -180,7 +180,12 @@ impl Deriver {
 
     /// Reads the next steps from the net's version towards the head, a portion
     /// of them; false if there are none. Without any, the net was cleared.
-    fn plan(&mut self, at: Option<u64>, head: u64, writing: &Mutex<()>) -> Result<bool, EntryError> {
+    fn plan(
+        &mut self,
+        at: Option<u64>,
+        head: u64,
+        writing: &Mutex<()>,
+    ) -> Result<bool, EntryError> {
         if !self.steps.is_empty() {
             return Ok(true);
         }

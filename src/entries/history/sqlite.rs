@@ -310,12 +310,8 @@ impl History for SqliteHistory {
                 net: net.into_entries(),
             })
         })?;
-        let nothing = || Opened {
-            stored: Stored::default(),
-            net: Vec::new(),
-            is_closed: true,
-            behind: 0,
-        };
+        let nothing =
+            || Opened { stored: Stored::default(), net: Vec::new(), is_closed: true, behind: 0 };
         Ok(opened.unwrap_or_else(nothing))
     }
 

@@ -57,7 +57,8 @@ impl Directory {
 
     #[inline]
     fn table(&self, size: usize) -> &[AtomicU64] {
-        self.tables[size].get_or_init(|| (0..SMALLEST << size).map(|_| AtomicU64::new(EMPTY)).collect())
+        self.tables[size]
+            .get_or_init(|| (0..SMALLEST << size).map(|_| AtomicU64::new(EMPTY)).collect())
     }
 
     /// Gives the slots of ids that may have this hash to `test` until it takes
@@ -67,11 +68,11 @@ impl Directory {
         let before = self.changes.load(Ordering::Acquire);
         let table = self.table(self.size.load(Ordering::Acquire));
         let mask = table.len() - 1;
-        let mut at = hash as usize & mask;
+        let home = hash as usize & mask;
         // There are empty places, but the reader of a table that is changed may
         // miss them.
-        for _ in 0..table.len() {
-            let word = table[at & mask].load(Ordering::Relaxed);
+        for step in 0..table.len() {
+            let word = table[(home + step) & mask].load(Ordering::Relaxed);
             if word == EMPTY {
                 break;
             }
@@ -80,7 +81,6 @@ impl Directory {
             {
                 return Search::Found(found);
             }
-            at += 1;
         }
         fence(Ordering::Acquire);
         if before.is_multiple_of(2) && self.changes.load(Ordering::Relaxed) == before {
@@ -101,8 +101,8 @@ impl Directory {
         self.change(|| {
             let size = self.size.load(Ordering::Relaxed);
             let table = self.table(size);
-            // Two thirds full: searches stay short.
-            if (self.len() + 1) * 3 > table.len() * 2 && size + 1 < SIZES {
+            // Fuller, searches become long; emptier, they look at more memory.
+            if (self.len() + 1) * 5 > table.len() * 4 && size + 1 < SIZES {
                 let larger = self.table(size + 1);
                 for word in table.iter().map(|place| place.load(Ordering::Relaxed)) {
                     if word != EMPTY {
@@ -127,7 +127,9 @@ impl Directory {
         let home = hash as usize & mask;
         let found = (home..home + table.len())
             .map(|at| at & mask)
-            .map_while(|at| Some((at, table[at].load(Ordering::Relaxed))).filter(|it| it.1 != EMPTY))
+            .map_while(|at| {
+                Some((at, table[at].load(Ordering::Relaxed))).filter(|it| it.1 != EMPTY)
+            })
             .find(|&(_, word)| word == wanted);
         let Some((mut hole, _)) = found else { return };
         self.change(|| {
@@ -218,8 +220,10 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for round in 0..200 {
-                    (20..400 + round).for_each(|slot| directory.insert(hash_of(slot), slot, hash_of));
-                    (20..400 + round).for_each(|slot| directory.remove(hash_of(slot), slot, hash_of));
+                    (20..400 + round)
+                        .for_each(|slot| directory.insert(hash_of(slot), slot, hash_of));
+                    (20..400 + round)
+                        .for_each(|slot| directory.remove(hash_of(slot), slot, hash_of));
                 }
                 is_over.store(true, Ordering::Release);
             });
