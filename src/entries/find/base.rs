@@ -23,8 +23,8 @@ use crate::platform::sync::Mutex;
 /// Most fields that are indexed; the least recently asked for goes first.
 const FIELDS: usize = 32;
 
-/// As many entries that differ are tested one by one.
-const PATIENCE: usize = 64;
+/// As many entries that differ are tested one by one. Tests have fewer.
+const PATIENCE: usize = if cfg!(test) { 4 } else { 64 };
 
 /// The indexes of a registry, shared by all its states.
 #[derive(Default)]

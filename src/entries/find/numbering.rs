@@ -9,6 +9,10 @@ use std::sync::Arc;
 use crate::entries::entry::Entry;
 use crate::entries::state::State;
 
+/// So many entries are few: they may have come, gone or changed before anything
+/// is numbered anew. In tests it is soon.
+const FEW: usize = if cfg!(test) { 8 } else { 64 };
+
 /// A slot without a rank.
 const NONE: u32 = u32::MAX;
 
@@ -106,8 +110,8 @@ impl Numbering {
     /// Whether it is time to number everything anew. Each time costs as much
     /// as there are entries.
     pub(super) fn is_worn(&self) -> bool {
-        self.late.len() + self.dead > 64 + self.slots.len() / 16
-            || self.stale_count > 64 + self.slots.len() / 4
+        self.late.len() + self.dead > FEW + self.slots.len() / 16
+            || self.stale_count > FEW + self.slots.len() / 4
     }
 }
 
