@@ -7,7 +7,7 @@ mod instance;
 mod open;
 mod options;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use open::OpenError;
 pub use options::Options;
@@ -37,6 +37,8 @@ pub struct Database {
 struct Handle {
     instance: Arc<Instance>,
     guard: Arc<Guard>,
+    /// The entry registry, once it was asked for.
+    entries: OnceLock<Registry>,
     /// `EXEC_IDENT` of the environment when this handle was opened.
     env_ident: Option<Box<[u8]>>,
 }
@@ -59,7 +61,9 @@ impl Database {
         let env_ident = std::env::var_os("EXEC_IDENT")
             .map(|ident| std::os::unix::ffi::OsStringExt::into_vec(ident).into_boxed_slice())
             .filter(|ident| !ident.is_empty());
-        Ok(Self { handle: Arc::new(Handle { instance, guard, env_ident }) })
+        Ok(Self {
+            handle: Arc::new(Handle { instance, guard, entries: OnceLock::new(), env_ident }),
+        })
     }
 
     /// Fails if the handle is closed, or was made before a fork.
@@ -105,9 +109,18 @@ impl Database {
     ///
     /// A closed handle; a history that cannot be read.
     pub fn entries(&self) -> Result<Registry, Error> {
-        self.handle.guard.check()?;
-        let engine = self.handle.instance.entries()?;
-        Ok(Registry::new(engine, Arc::clone(&self.handle.guard)))
+        self.entry_registry().cloned()
+    }
+
+    /// As [`Database::entries`], without another reference.
+    pub(crate) fn entry_registry(&self) -> Result<&Registry, Error> {
+        let Handle { instance, guard, entries, .. } = &*self.handle;
+        guard.check()?;
+        if let Some(registry) = entries.get() {
+            return Ok(registry);
+        }
+        let engine = instance.entries()?;
+        Ok(entries.get_or_init(|| Registry::new(engine, Arc::clone(guard))))
     }
 
     /// `EXEC_IDENT` of the environment as it was when this was opened.

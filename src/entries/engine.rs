@@ -179,7 +179,7 @@ impl Engine {
             slots,
             is_closed: AtomicBool::new(opened.is_closed),
             pins: Pins::default(),
-            upkeep: Upkeep::new(post),
+            upkeep: Upkeep::new(post, opened.behind),
             poisoned: AtomicBool::new(false),
             known_head: AtomicU64::new(opened.stored.head),
             is_settled: AtomicBool::new(false),

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::EntryError;
-use super::id::{Id, IdRef, is_control};
-use crate::value::{Token, Type, Value, begin_map, end_map, put_map_header, put_string};
+use super::id::{Id, IdRef, Text, is_control};
+use crate::value::{Token, Type, Value, put_map_header, put_string};
 
 /// Longest kind in bytes.
 pub(crate) const KIND_LIMIT: usize = 256;
@@ -22,6 +22,8 @@ pub struct Entry {
 /// What the references to an entry share.
 pub(crate) struct Body {
     id: Id,
+    /// The id's text, where a search looks at it.
+    text: Text,
     /// With a NUL behind it, for C.
     kind: Arc<[u8]>,
     meta: Value,
@@ -83,15 +85,26 @@ impl Entry {
     ) -> Self {
         let kind = [kind, b"\0"].concat().into();
         let data = data.filter(|data| data.type_of() != Type::Nil);
-        Self { body: Arc::new(Body { id, kind, meta, data, format: format.map(Into::into) }) }
+        let text = id.body().text().clone();
+        Self { body: Arc::new(Body { id, text, kind, meta, data, format: format.map(Into::into) }) }
     }
 
     /// The same entry under an equal id, and with an equal kind, that are
     /// shared with others.
     pub(super) fn sharing(&self, id: Id, kind: Arc<[u8]>) -> Self {
         let body = &*self.body;
+        let (text, format) = (id.body().text().clone(), body.format.clone());
         let (meta, data) = (body.meta.clone(), body.data.clone());
-        Self { body: Arc::new(Body { id, kind, meta, data, format: body.format.clone() }) }
+        Self { body: Arc::new(Body { id, text, kind, meta, data, format }) }
+    }
+
+    /// The same entry as `present`, whose id and kind it has, is held: sharing
+    /// them with it.
+    pub(super) fn in_place_of(&self, present: &Self) -> Self {
+        if Arc::ptr_eq(self.id().body(), present.id().body()) {
+            return self.clone();
+        }
+        self.sharing(present.id().clone(), Arc::clone(present.shared_kind()))
     }
 
     /// The id.
@@ -99,6 +112,12 @@ impl Entry {
     #[inline]
     pub fn id(&self) -> &Id {
         &self.body.id
+    }
+
+    /// The parts of the id.
+    #[inline]
+    pub(super) fn id_parts(&self) -> IdRef<'_> {
+        self.body.text.parts()
     }
 
     /// The kind.
@@ -133,6 +152,18 @@ impl Entry {
         self.body.format.as_deref()
     }
 
+    /// Whether both have the same kind, meta and data.
+    pub(super) fn has_same_content(&self, other: &Self) -> bool {
+        let (a, b) = (&*self.body, &*other.body);
+        // The same bytes are the same value; also others may be.
+        let same = |a: &Value, b: &Value| a.as_bytes() == b.as_bytes() || a == b;
+        let is_data_same = match (&a.data, &b.data) {
+            (Some(a), Some(b)) => same(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        is_data_same && a.kind == b.kind && a.format == b.format && same(&a.meta, &b.meta)
+    }
+
     /// Whether both are references to one entry.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -154,20 +185,26 @@ impl Entry {
         Self { body }
     }
 
+    /// How many bytes its parts have.
+    pub(super) fn size(&self) -> usize {
+        let data = self.data().map_or(0, |data| data.as_bytes().len());
+        self.id().text().len() + self.kind().len() + self.meta().as_bytes().len() + data
+    }
+
     /// Appends the entry as a map of `id`, `kind`, `meta` and `data`.
     pub fn append_map(&self, out: &mut Vec<u8>) {
-        let start = begin_map(out);
-        put_string(out, b"id");
+        put_map_header(out, 3 + u32::from(self.data().is_some()));
+        // The keys are in canonical bytes, as one asks for lists of many.
+        out.extend_from_slice(b"\xa2id");
         put_string(out, self.id().text());
-        put_string(out, b"kind");
+        out.extend_from_slice(b"\xa4kind");
         put_string(out, self.kind());
-        put_string(out, b"meta");
+        out.extend_from_slice(b"\xa4meta");
         out.extend_from_slice(self.meta().as_bytes());
         if let Some(data) = self.data() {
-            put_string(out, b"data");
+            out.extend_from_slice(b"\xa4data");
             out.extend_from_slice(data.as_bytes());
         }
-        end_map(out, start, 3 + u32::from(self.data().is_some()));
     }
 }
 
@@ -181,13 +218,8 @@ pub(super) fn empty_map() -> Value {
 /// By value: id, kind, meta and data.
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        let (a, b) = (&*self.body, &*other.body);
         Arc::ptr_eq(&self.body, &other.body)
-            || a.id == b.id
-                && a.kind == b.kind
-                && a.format == b.format
-                && a.meta == b.meta
-                && a.data == b.data
+            || self.id_parts() == other.id_parts() && self.has_same_content(other)
     }
 }
 

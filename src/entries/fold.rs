@@ -11,26 +11,26 @@ use super::state::State;
 /// The operations that `changes` make of `state`, in no particular order.
 pub(super) fn fold(changes: &[Change], state: &State) -> Result<Vec<Op>, EntryError> {
     if let [change] = changes {
-        return Ok(vec![op_for(change, state.get(change.id().parts()))?]);
+        return Ok(vec![op_for(change, state.get(change.id().parts()), state)?]);
     }
     let mut squash = Squash::default();
     for change in changes {
         let id = change.id().parts();
-        let op = match squash.get(id) {
-            Some(net) => op_for(change, net.entry())?,
-            None => op_for(change, state.get(id))?,
-        };
-        squash.push(op);
+        squash.push_with(id, |net| match net {
+            Some(net) => op_for(change, net.entry(), state),
+            None => op_for(change, state.get(id), state),
+        })?;
     }
     Ok(squash.into_ops())
 }
 
-/// The operation that a change means where `present` is what has its id.
-fn op_for(change: &Change, present: Option<&Entry>) -> Result<Op, EntryError> {
+/// The operation on `state` that a change means where `present` is what has its
+/// id. Its entry is the one that the state will hold.
+fn op_for(change: &Change, present: Option<&Entry>, state: &State) -> Result<Op, EntryError> {
     let missing = || EntryError::NoEntry { id: change.id().to_string() };
     match change {
         Change::Create(entry) => match present {
-            None => Ok(Op::create(entry.clone())),
+            None => Ok(Op::create(state.intern(entry).1)),
             Some(_) => Err(EntryError::Exists { id: entry.id().to_string() }),
         },
         Change::Update(entry) => {
@@ -43,7 +43,7 @@ fn op_for(change: &Change, present: Option<&Entry>) -> Result<Op, EntryError> {
                     given: text(entry.kind()),
                 });
             }
-            Ok(Op::update(entry.clone(), present.clone()))
+            Ok(Op::update(entry.in_place_of(present), present.clone()))
         }
         Change::Delete(_) => Ok(Op::delete(present.ok_or_else(missing)?.clone())),
     }

@@ -266,7 +266,7 @@ impl Engine {
         // Also what a program wrote that does not move the counter.
         let publishing = self.publishing.lock();
         let count = self.others.as_ref().map(Others::count);
-        let stored = self.history.stored()?;
+        let stored = self.history.stored_in_turn()?;
         self.take_in(stored, &publishing)?;
         if let (Some(others), Some(count)) = (&self.others, count) {
             others.note_seen(count, stored.epoch);

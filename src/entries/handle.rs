@@ -1,5 +1,6 @@
 //! The handle on a database's entry registry.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -50,13 +51,18 @@ pub struct Figures {
 /// handle.
 #[derive(Clone)]
 pub struct Registry {
+    // One count, as every snapshot takes it.
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     engine: Arc<Engine>,
     guard: Arc<Guard>,
 }
 
 impl Registry {
     pub(crate) fn new(engine: Arc<Engine>, guard: Arc<Guard>) -> Self {
-        Self { engine, guard }
+        Self { inner: Arc::new(Inner { engine, guard }) }
     }
 
     /// Fails if the handle is closed, or was made before a fork.
@@ -65,20 +71,20 @@ impl Registry {
     ///
     /// [`EntryError::Unusable`].
     pub fn check(&self) -> Result<(), EntryError> {
-        Ok(self.guard.check()?)
+        Ok(self.inner.guard.check()?)
     }
 
     /// A number that handles of one open registry have in common, and no
     /// others.
     #[must_use]
     pub fn address(&self) -> usize {
-        self.engine.address()
+        self.inner.engine.address()
     }
 
     /// Whether this process is a child of the one that made the handle.
     #[must_use]
     pub fn is_forked(&self) -> bool {
-        self.guard.is_forked()
+        self.inner.guard.is_forked()
     }
 
     pub(super) fn check_not_forked(&self) -> Result<(), EntryError> {
@@ -87,7 +93,7 @@ impl Registry {
 
     /// Fails if meta or data of the entry is larger than `value_limit`.
     pub(super) fn check_size(&self, entry: &Entry) -> Result<(), EntryError> {
-        let limit = self.engine.settings.value_limit;
+        let limit = self.inner.engine.settings.value_limit;
         for (part, value) in [("meta", Some(entry.meta())), ("data", entry.data())] {
             let len = value.map_or(0, |value| value.as_bytes().len());
             if len > limit {
@@ -105,8 +111,8 @@ impl Registry {
     /// A closed or inherited handle; the file, if another process has written
     /// and its versions cannot be read.
     pub fn snapshot(&self) -> Result<Snapshot, EntryError> {
-        self.guard.check()?;
-        Ok(Snapshot::new(self.engine.current()?, self.clone()))
+        self.inner.guard.check()?;
+        Ok(Snapshot::new(self.inner.engine.current()?, self.clone()))
     }
 
     /// The registry as it was at a version; the root is 0.
@@ -116,8 +122,8 @@ impl Registry {
     /// [`EntryError::NoVersion`], [`EntryError::Pruned`],
     /// [`EntryError::NoHistory`], the file.
     pub fn snapshot_at(&self, version: u64) -> Result<Snapshot, EntryError> {
-        self.guard.check()?;
-        Ok(Snapshot::new(self.engine.view_at(version)?, self.clone()))
+        self.inner.guard.check()?;
+        Ok(Snapshot::new(self.inner.engine.view_at(version)?, self.clone()))
     }
 
     /// The current version.
@@ -126,8 +132,8 @@ impl Registry {
     ///
     /// As [`Registry::snapshot`].
     pub fn current_version(&self) -> Result<u64, EntryError> {
-        self.guard.check()?;
-        Ok(self.engine.current()?.version)
+        self.inner.guard.check()?;
+        Ok(self.inner.engine.current()?.version)
     }
 
     /// All versions, ascending.
@@ -136,8 +142,8 @@ impl Registry {
     ///
     /// [`EntryError::NoHistory`], the file.
     pub fn versions(&self) -> Result<Vec<Version>, EntryError> {
-        self.guard.check()?;
-        self.engine.history.versions()
+        self.inner.guard.check()?;
+        self.inner.engine.history.versions()
     }
 
     /// What is known about a version.
@@ -146,8 +152,8 @@ impl Registry {
     ///
     /// As [`Registry::snapshot_at`].
     pub fn version(&self, version: u64) -> Result<Version, EntryError> {
-        self.guard.check()?;
-        self.engine.version(version)
+        self.inner.guard.check()?;
+        self.inner.engine.version(version)
     }
 
     /// The version that `version` was made from; `None` for the root.
@@ -156,8 +162,8 @@ impl Registry {
     ///
     /// As [`Registry::snapshot_at`].
     pub fn previous(&self, version: u64) -> Result<Option<u64>, EntryError> {
-        self.guard.check()?;
-        self.engine.lineage(|lineage| {
+        self.inner.guard.check()?;
+        self.inner.engine.lineage(|lineage| {
             lineage.check(version)?;
             Ok(lineage.parent(version))
         })?
@@ -170,9 +176,9 @@ impl Registry {
     ///
     /// As [`Registry::snapshot_at`].
     pub fn next(&self, version: u64) -> Result<Option<u64>, EntryError> {
-        self.guard.check()?;
-        let head = self.engine.current()?.version;
-        self.engine.lineage(|lineage| {
+        self.inner.guard.check()?;
+        let head = self.inner.engine.current()?.version;
+        self.inner.engine.lineage(|lineage| {
             lineage.check(version)?;
             Ok(lineage.next(version, head))
         })?
@@ -186,13 +192,13 @@ impl Registry {
         dry_run: bool,
         caller: &dyn Caller,
     ) -> Result<Applied, EntryError> {
-        self.guard.check()?;
+        self.inner.guard.check()?;
         // First: it is the caller's fault whoever the caller is.
         if changes.is_empty() {
             return Err(EntryError::NoChanges);
         }
-        self.guard.check_write()?;
-        self.engine.apply(changes, base.view(), options, dry_run, caller)
+        self.inner.guard.check_write()?;
+        self.inner.engine.apply(changes, base.view(), options, dry_run, caller)
     }
 
     /// Makes `version` the current one: what was done since is undone, what
@@ -212,8 +218,8 @@ impl Registry {
     ///
     /// As [`Registry::apply_version`].
     pub fn apply_version_as(&self, version: u64, caller: &dyn Caller) -> Result<(), EntryError> {
-        self.guard.check_write()?;
-        self.engine.apply_version(version, caller)
+        self.inner.guard.check_write()?;
+        self.inner.engine.apply_version(version, caller)
     }
 
     /// Replays the history up to `version`, else up to the stored head, on top
@@ -232,9 +238,9 @@ impl Registry {
         version: Option<u64>,
         caller: &dyn Caller,
     ) -> Result<u64, EntryError> {
-        self.guard.check()?;
+        self.inner.guard.check()?;
         baseline.iter().try_for_each(|entry| self.check_size(entry))?;
-        self.engine.load_state(baseline, version, caller)
+        self.inner.engine.load_state(baseline, version, caller)
     }
 
     /// Registers a handler for kinds that match `pattern`. One that wants a
@@ -251,8 +257,8 @@ impl Registry {
         responder: Responder,
         caller: &dyn Caller,
     ) -> Result<Arc<Handler>, EntryError> {
-        self.guard.check()?;
-        self.engine.subscribe(pattern, wants, responder, caller)
+        self.inner.guard.check()?;
+        self.inner.engine.subscribe(pattern, wants, responder, caller)
     }
 
     /// A stream of what happens from now on, of which up to `capacity` events
@@ -262,8 +268,8 @@ impl Registry {
     ///
     /// A closed or inherited handle.
     pub fn events(&self, capacity: usize) -> Result<Feed, EntryError> {
-        self.guard.check()?;
-        Ok(Feed::new(Arc::clone(&self.engine), Arc::clone(&self.guard), capacity))
+        self.inner.guard.check()?;
+        Ok(Feed::new(Arc::clone(&self.inner.engine), Arc::clone(&self.inner.guard), capacity))
     }
 
     /// Has reads of scripts be checked by a policy; `None`: all may everything.
@@ -272,9 +278,9 @@ impl Registry {
     ///
     /// A closed or inherited handle.
     pub fn set_policy(&self, policy: Option<Policy>) -> Result<(), EntryError> {
-        self.guard.check()?;
-        let mut current = self.engine.policy.lock();
-        self.engine.has_policy.store(policy.is_some(), Ordering::Release);
+        self.inner.guard.check()?;
+        let mut current = self.inner.engine.policy.lock();
+        self.inner.engine.has_policy.store(policy.is_some(), Ordering::Release);
         let before = std::mem::replace(&mut *current, policy);
         drop(current);
         drop(before);
@@ -285,13 +291,13 @@ impl Registry {
     #[must_use]
     #[inline]
     pub fn has_policy(&self) -> bool {
-        self.engine.has_policy.load(Ordering::Acquire)
+        self.inner.engine.has_policy.load(Ordering::Acquire)
     }
 
     /// The policy that reads of scripts are checked by.
     #[must_use]
     pub fn policy(&self) -> Option<Policy> {
-        if self.is_forked() { None } else { self.engine.policy.lock().clone() }
+        if self.is_forked() { None } else { self.inner.engine.policy.lock().clone() }
     }
 
     /// Takes every version out that does not descend from `version`, which is
@@ -302,8 +308,8 @@ impl Registry {
     ///
     /// As [`Registry::snapshot_at`]; [`EntryError::NotAnAncestor`].
     pub fn prune(&self, version: u64) -> Result<(), EntryError> {
-        self.guard.check_write()?;
-        self.engine.prune(version)
+        self.inner.guard.check_write()?;
+        self.inner.engine.prune(version)
     }
 
     /// The operations that turn one list of entries into another, in the order
@@ -313,9 +319,13 @@ impl Registry {
     ///
     /// [`EntryError::List`]: an id twice in one list; a closed or inherited
     /// handle.
-    pub fn build_delta(&self, from: &[Entry], to: &[Entry]) -> Result<Vec<Op>, EntryError> {
-        self.guard.check()?;
-        dependencies::delta(from, to, &self.engine.patterns.load())
+    pub fn build_delta<E: Borrow<Entry>>(
+        &self,
+        from: &[E],
+        to: &[E],
+    ) -> Result<Vec<Op>, EntryError> {
+        self.inner.guard.check()?;
+        dependencies::delta(from, to, &self.inner.engine.patterns.load())
     }
 
     /// Has dependencies be read from one more place.
@@ -324,11 +334,11 @@ impl Registry {
     ///
     /// [`EntryError::Pattern`].
     pub fn register_pattern(&self, path: &str, allow_wildcard: bool) -> Result<(), EntryError> {
-        self.guard.check()?;
-        let _one_at_a_time = self.engine.publishing.lock();
-        let mut patterns = Patterns::clone(&self.engine.patterns.load());
+        self.inner.guard.check()?;
+        let _one_at_a_time = self.inner.engine.publishing.lock();
+        let mut patterns = Patterns::clone(&self.inner.engine.patterns.load());
         patterns.register(path, allow_wildcard)?;
-        self.engine.patterns.store(Arc::new(patterns));
+        self.inner.engine.patterns.store(Arc::new(patterns));
         Ok(())
     }
 
@@ -338,10 +348,10 @@ impl Registry {
     ///
     /// [`EntryError::NoEntry`]; as [`Registry::snapshot`].
     pub fn dependents(&self, id: IdRef<'_>, transitive: bool) -> Result<Vec<Id>, EntryError> {
-        self.guard.check()?;
-        let view = self.engine.current()?;
+        self.inner.guard.check()?;
+        let view = self.inner.engine.current()?;
         view.state.get(id).ok_or_else(|| EntryError::NoEntry { id: id.to_string() })?;
-        let patterns = self.engine.patterns.load_full();
+        let patterns = self.inner.engine.patterns.load_full();
         Ok(dependencies::dependents(&view.state, id, transitive, &patterns))
     }
 
@@ -351,10 +361,10 @@ impl Registry {
     ///
     /// As [`Registry::dependents`].
     pub fn dependencies(&self, id: IdRef<'_>, transitive: bool) -> Result<Vec<Id>, EntryError> {
-        self.guard.check()?;
-        let view = self.engine.current()?;
+        self.inner.guard.check()?;
+        let view = self.inner.engine.current()?;
         view.state.get(id).ok_or_else(|| EntryError::NoEntry { id: id.to_string() })?;
-        let patterns = self.engine.patterns.load_full();
+        let patterns = self.inner.engine.patterns.load_full();
         Ok(dependencies::dependencies(&view.state, id, transitive, &patterns))
     }
 
@@ -364,14 +374,14 @@ impl Registry {
     ///
     /// As [`Registry::snapshot`].
     pub fn figures(&self) -> Result<Figures, EntryError> {
-        self.guard.check()?;
-        let view = self.engine.current()?;
-        let versions = match self.engine.lineage(|lineage| lineage.len() as u64) {
+        self.inner.guard.check()?;
+        let view = self.inner.engine.current()?;
+        let versions = match self.inner.engine.lineage(|lineage| lineage.len() as u64) {
             Ok(versions) => Some(versions),
             Err(EntryError::NoHistory) => None,
             Err(error) => return Err(error),
         };
-        let oldest = self.engine.pins.oldest().unwrap_or(view.version);
+        let oldest = self.inner.engine.pins.oldest().unwrap_or(view.version);
         Ok(Figures {
             entries: view.state.len() as u64,
             head: view.version,
@@ -384,7 +394,10 @@ impl Registry {
     /// one, `original`.
     #[must_use]
     pub fn value_of_ops(ops: &[Op]) -> Value {
-        let mut out = Vec::new();
+        // Growing would copy what may be large several times.
+        let sizes = ops.iter().flat_map(|op| [Some(&op.entry), op.original.as_ref()]);
+        let size: usize = sizes.flatten().map(|entry| entry.size() + 64).sum();
+        let mut out = Vec::with_capacity(size + 8);
         put_array_header(&mut out, ops.len() as u32);
         for op in ops {
             op.append_map(&mut out);

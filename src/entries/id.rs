@@ -2,8 +2,10 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::EntryError;
 use super::slots::Lease;
@@ -28,6 +30,15 @@ impl<'a> IdRef<'a> {
             Some(colon) => Self { ns: &text[..colon], name: &text[colon + 1..] },
             None => Self { ns: b"", name: text },
         }
+    }
+
+    /// A hash of both parts, as cheap as it can be had.
+    #[inline]
+    pub(super) fn hash_by(self, hasher: &RandomState) -> u64 {
+        let mut hasher = hasher.build_hasher();
+        hasher.write(self.ns);
+        hasher.write(self.name);
+        hasher.finish()
     }
 
     /// Fails if no entry may be made under this id.
@@ -75,11 +86,59 @@ pub struct Id {
 
 /// What the references to an id share.
 pub(super) struct Body {
-    /// `ns:name` and a NUL, for C.
-    text: Box<[u8]>,
-    ns_len: u32,
+    text: Text,
     /// Its slot in a registry; an id that came from outside has none yet.
     lease: Option<Lease>,
+}
+
+/// Most bytes that stand where the text is asked for.
+const SHORT: usize = 40;
+
+/// The text of an id, `ns:name` and a NUL, for C. Looking an entry up ends with
+/// comparing it: one of usual length stands in the entry itself, not somewhere
+/// else in memory.
+#[derive(Clone)]
+pub(super) struct Text {
+    ns_len: u32,
+    bytes: Bytes,
+}
+
+#[derive(Clone)]
+enum Bytes {
+    /// As many of them.
+    Short(u8, [u8; SHORT]),
+    Long(Arc<[u8]>),
+}
+
+impl Text {
+    fn new(id: IdRef<'_>) -> Self {
+        let parts: [&[u8]; 4] = [id.ns, b":", id.name, b"\0"];
+        let len = id.ns.len() + id.name.len() + 2;
+        if len > SHORT {
+            let bytes = Bytes::Long(parts.concat().into());
+            return Self { ns_len: id.ns.len() as u32, bytes };
+        }
+        let (mut bytes, mut at) = ([0; SHORT], 0);
+        for part in parts {
+            bytes[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        Self { ns_len: id.ns.len() as u32, bytes: Bytes::Short(len as u8, bytes) }
+    }
+
+    #[inline]
+    fn with_nul(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Short(len, bytes) => &bytes[..usize::from(*len)],
+            Bytes::Long(bytes) => bytes,
+        }
+    }
+
+    #[inline]
+    pub(super) fn parts(&self) -> IdRef<'_> {
+        let (ns, rest) = self.with_nul().split_at(self.ns_len as usize);
+        IdRef { ns, name: &rest[1..rest.len() - 1] }
+    }
 }
 
 impl Id {
@@ -90,9 +149,7 @@ impl Id {
     }
 
     pub(super) fn leased(id: IdRef<'_>, lease: Option<Lease>) -> Self {
-        let text = [id.ns, b":", id.name, b"\0"].concat().into_boxed_slice();
-        let ns_len = id.ns.len() as u32;
-        Self { body: Arc::new(Body { text, ns_len, lease }) }
+        Self { body: Arc::new(Body { text: Text::new(id), lease }) }
     }
 
     pub(super) fn from_body(body: Arc<Body>) -> Self {
@@ -113,7 +170,7 @@ impl Id {
     /// As [`Id::text`], with a NUL behind it.
     #[must_use]
     pub fn text_with_nul(&self) -> &[u8] {
-        &self.body.text
+        self.body.text.with_nul()
     }
 
     /// The namespace.
@@ -143,8 +200,12 @@ impl Id {
 impl Body {
     #[inline]
     pub(super) fn parts(&self) -> IdRef<'_> {
-        let (ns, rest) = self.text.split_at(self.ns_len as usize);
-        IdRef { ns, name: &rest[1..rest.len() - 1] }
+        self.text.parts()
+    }
+
+    /// The text, to have it at hand.
+    pub(super) fn text(&self) -> &Text {
+        &self.text
     }
 }
 
@@ -202,6 +263,16 @@ mod tests {
         for [text, ns, name, shown] in cases.map(|case| case.map(str::as_bytes)) {
             let id = Id::new(IdRef::parse(text));
             assert_eq!((id.ns(), id.name(), id.text()), (ns, name, shown));
+        }
+    }
+
+    #[test]
+    fn an_id_of_any_length_reads_back_as_it_was() {
+        for len in [0, 1, SHORT - 4, SHORT - 3, SHORT - 2, SHORT, 300] {
+            let id = Id::new(IdRef { ns: b"a", name: &vec![b'x'; len] });
+            let text = [b"a:".as_slice(), &vec![b'x'; len], b"\0"].concat();
+            assert_eq!(id.text_with_nul(), text);
+            assert_eq!((id.ns(), id.name().len()), (b"a".as_slice(), len));
         }
     }
 

@@ -32,6 +32,7 @@ mod history;
 mod id;
 mod lineage;
 mod load;
+mod lookup;
 mod navigate;
 mod op;
 mod persistent;

@@ -6,19 +6,26 @@ use std::sync::atomic::Ordering;
 
 use super::EntryError;
 use super::engine::Engine;
-use super::lineage::{Lineage, ROOT};
+use super::lineage::{Lineage, Path, ROOT};
 use super::squash::{Squash, inverse};
+use super::state::State;
 use super::transaction::{Caller, Transaction};
 use super::version::Version;
 use super::view::View;
 
-/// How to compute a state.
-enum Way {
-    /// Forward from a state at hand, or from the root.
-    Forward(Arc<View>, Vec<u64>),
-    /// Back from the published state and forward again.
-    Around(super::lineage::Path),
+/// How to compute a state: from one that is at hand.
+struct Way {
+    from: Arc<View>,
+    path: Path,
 }
+
+/// On a long way, a state is kept every so many versions, but only so many of
+/// them: the next long way is shorter.
+const STOP_AFTER: usize = 64;
+const STOPS_ON_A_WAY: usize = 8;
+/// Operations that the states kept for the way may be apart together, besides
+/// a part of what is current.
+const APART: usize = 8192;
 
 impl Engine {
     /// What is known about a version.
@@ -39,30 +46,51 @@ impl Engine {
         if !self.history.keeps_versions() {
             return Err(EntryError::NoHistory);
         }
-        self.lineage(|lineage| lineage.check(version))??;
+        let way = self.lineage(|lineage| {
+            lineage.check(version)?;
+            let is_at_hand = current.version == version || self.recent.asked(version).is_some();
+            Ok::<_, EntryError>((!is_at_hand).then(|| self.way_to(version, &current, lineage)))
+        })??;
         if current.version == version {
             return Ok(current);
         }
         if let Some(known) = self.recent.asked(version) {
             return Ok(known);
         }
-        let way = self.lineage(|lineage| self.way_to(version, &current, lineage))?;
-        let mut state = match &way {
-            Way::Forward(from, _) => from.state.without_indexes(),
-            Way::Around(_) => current.state.without_indexes(),
+        let Some(Way { from, path }) = way else {
+            // It was at hand a moment ago.
+            return self.view_at(version);
         };
-        let forward = match way {
-            Way::Forward(_, forward) => forward,
-            Way::Around(path) => {
-                let back: Vec<u64> = path.back.into_iter().rev().collect();
-                for changeset in self.history.changesets(&back)?.iter().rev() {
-                    state.replay_owned(inverse(changeset));
-                }
-                path.forward
+        let mut state = from.state.without_indexes();
+        let limit = APART + current.state.len() / 8;
+        let stop = |at: Option<&u64>, state: &State, weight| {
+            // Where changesets are in memory, checkpoints are too.
+            if let Some(&at) = at
+                && !self.history.keeps_states()
+            {
+                self.recent.keep_stop(at, state, weight, limit);
             }
         };
-        for changeset in self.history.changesets(&forward)? {
-            state.replay(&*changeset);
+        let stages = |way: &[u64]| way.len().div_ceil(STOPS_ON_A_WAY).max(STOP_AFTER);
+        let mut back = path.back.chunks(stages(&path.back)).peekable();
+        while let Some(stage) = back.next() {
+            let oldest_first: Vec<u64> = stage.iter().rev().copied().collect();
+            let mut weight = 0;
+            for changeset in self.history.changesets(&oldest_first)?.iter().rev() {
+                weight += changeset.len();
+                state.replay_owned(inverse(changeset));
+            }
+            // What is taken back next is where this leads.
+            let target = path.forward.is_empty().then_some(&version);
+            stop(back.peek().map_or(target, |next| next.first()), &state, weight);
+        }
+        for stage in path.forward.chunks(stages(&path.forward)) {
+            let mut weight = 0;
+            for changeset in self.history.changesets(stage)? {
+                weight += changeset.len();
+                state.replay(&*changeset);
+            }
+            stop(stage.last(), &state, weight);
         }
         let view = Arc::new(View::new(version, state));
         self.recent.keep(&view);
@@ -71,11 +99,17 @@ impl Engine {
     }
 
     /// The shorter way to `version`: forward from the closest ancestor whose
-    /// state is at hand, or around from the current one. The latter only where
-    /// what was changed was also created, so that the originals are what was
-    /// there.
+    /// state is at hand, or around from the closest later one. The latter only
+    /// where what was changed was also created, so that the originals are what
+    /// was there.
     fn way_to(&self, version: u64, current: &Arc<View>, lineage: &Lineage) -> Way {
-        let around = lineage.path(current.version, version);
+        let is_current_above = current.version > version;
+        let above = self
+            .recent
+            .above(version)
+            .filter(|above| !is_current_above || above.version < current.version)
+            .unwrap_or_else(|| Arc::clone(current));
+        let around = lineage.path(above.version, version);
         // Each version changes about one entry; from the root on, all have to
         // be made.
         let around_len = around.back.len() + around.forward.len();
@@ -93,11 +127,11 @@ impl Engine {
             };
             let cost = forward.len() + if at == ROOT { from_root } else { 0 };
             if is_closed && cost >= around_len {
-                return Way::Around(around);
+                return Way { from: above, path: around };
             }
-            if let Some(known) = known {
+            if let Some(from) = known {
                 forward.reverse();
-                return Way::Forward(known, forward);
+                return Way { from, path: Path { back: Vec::new(), forward } };
             }
             forward.push(at);
             at = lineage.parent(at).unwrap_or(ROOT);

@@ -2,7 +2,7 @@
 
 use super::entry::Entry;
 use super::id::Id;
-use crate::value::{begin_map, end_map, put_string};
+use crate::value::{put_map_header, put_string};
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,15 +80,15 @@ impl Op {
     /// Appends the operation as a map of `kind`, `entry` and, where there is
     /// one, `original`.
     pub fn append_map(&self, out: &mut Vec<u8>) {
-        let start = begin_map(out);
-        put_string(out, b"kind");
+        put_map_header(out, 2 + u32::from(self.original.is_some()));
+        // The keys are in canonical bytes.
+        out.extend_from_slice(b"\xa4kind");
         put_string(out, self.kind.name().as_bytes());
-        put_string(out, b"entry");
+        out.extend_from_slice(b"\xa5entry");
         self.entry.append_map(out);
         if let Some(original) = &self.original {
-            put_string(out, b"original");
+            out.extend_from_slice(b"\xa8original");
             original.append_map(out);
         }
-        end_map(out, start, 2 + u32::from(self.original.is_some()));
     }
 }

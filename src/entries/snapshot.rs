@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::EntryError;
 use super::changes::Changes;
 use super::entry::Entry;
-use super::find;
+use super::find::{self, Hits};
 use super::handle::Registry;
 use super::id::IdRef;
 use super::view::View;
@@ -63,13 +63,13 @@ impl Snapshot {
     /// All entries.
     #[must_use]
     pub fn entries(&self) -> Found {
-        self.found(self.view.state.slots().map(|(&slot, ())| slot).collect())
+        self.found(Hits::of_slots(self.view.state.slots().map(|(&slot, ())| slot)))
     }
 
     /// The entries of one namespace.
     #[must_use]
     pub fn namespace(&self, ns: &[u8]) -> Found {
-        self.found(self.view.state.namespace(ns).collect())
+        self.found(Hits::of_slots(self.view.state.namespace(ns)))
     }
 
     /// The entries that match a filter, canonical bytes of a map; of those the
@@ -81,7 +81,7 @@ impl Snapshot {
     pub fn find(&self, filter: &[u8], options: Option<&[u8]>) -> Result<Found, EntryError> {
         let page = find::Page::parse(options)?;
         let mut found = self.found(find::find(&self.view.state, &self.view.cache, filter)?);
-        found.range = page.range(found.slots.len());
+        found.range = page.range(found.hits.len());
         Ok(found)
     }
 
@@ -98,10 +98,9 @@ impl Snapshot {
         allows: &dyn Fn(&Entry) -> bool,
     ) -> Result<Found, EntryError> {
         let page = find::Page::parse(options)?;
-        let slots = find::find(&self.view.state, &self.view.cache, filter)?;
-        let is_allowed = |slot: &&u32| self.view.state.entries.get(**slot).is_some_and(allows);
-        let mut found = self.found(slots.iter().filter(is_allowed).copied().collect());
-        found.range = page.range(found.slots.len());
+        let hits = find::find(&self.view.state, &self.view.cache, filter)?;
+        let mut found = self.found(hits.filter(&self.view.state.entries, allows));
+        found.range = page.range(found.hits.len());
         Ok(found)
     }
 
@@ -111,8 +110,8 @@ impl Snapshot {
         Changes::new(self.clone())
     }
 
-    fn found(&self, slots: Arc<[u32]>) -> Found {
-        Found { range: 0..slots.len(), slots, view: Arc::clone(&self.view) }
+    fn found(&self, hits: Hits) -> Found {
+        Found { range: 0..hits.len(), hits, view: Arc::clone(&self.view) }
     }
 }
 
@@ -123,7 +122,7 @@ impl Snapshot {
 #[derive(Clone)]
 pub struct Found {
     view: Arc<View>,
-    slots: Arc<[u32]>,
+    hits: Hits,
     range: Range<usize>,
 }
 
@@ -144,12 +143,14 @@ impl Found {
     #[must_use]
     #[inline]
     pub fn get(&self, index: usize) -> Option<&Entry> {
-        let slot = self.slots[self.range.clone()].get(index)?;
-        self.view.state.entries.get(*slot)
+        if index >= self.range.len() {
+            return None;
+        }
+        self.hits.get(self.range.start + index, &self.view.state.entries)
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.slots[self.range.clone()].iter().filter_map(|&slot| self.view.state.entries.get(slot))
+        (0..self.len()).filter_map(|index| self.get(index))
     }
 }

@@ -4,7 +4,7 @@
 //! first, what is there after the last. Folding the changes of an apply,
 //! squashing the versions of a path and reversing both are all this.
 
-use std::hash::BuildHasher;
+use std::convert::Infallible;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -113,36 +113,33 @@ pub(super) struct Squash {
 }
 
 impl Squash {
-    fn hash(&self, id: IdRef<'_>) -> u64 {
-        self.hasher.hash_one((id.ns, id.name))
-    }
-
-    fn place(&self, id: IdRef<'_>) -> Option<usize> {
-        let same = |&place: &usize| self.nets[place].0.parts() == id;
-        self.by_id.find(self.hash(id), same).copied()
-    }
-
-    /// What the operations on this id come down to so far; `None` if there
-    /// were none.
-    pub(super) fn get(&self, id: IdRef<'_>) -> Option<&Net> {
-        self.place(id).map(|place| &self.nets[place].1)
-    }
-
     /// Adds an operation behind the others.
     pub(super) fn push(&mut self, op: Op) {
-        if let Some(place) = self.place(op.id().parts()) {
-            let net = &mut self.nets[place].1;
+        let id = op.id().clone();
+        let added = self.push_with(id.parts(), |_| Ok::<_, Infallible>(op));
+        let Ok(()) = added;
+    }
+
+    /// As [`Squash::push`], for an operation on `id` that depends on what those
+    /// before it come down to; `None` if there were none.
+    pub(super) fn push_with<E>(
+        &mut self,
+        id: IdRef<'_>,
+        op: impl FnOnce(Option<&Net>) -> Result<Op, E>,
+    ) -> Result<(), E> {
+        let Self { hasher, nets, by_id } = self;
+        let hash = id.hash_by(hasher);
+        if let Some(&place) = by_id.find(hash, |&place| nets[place].0.parts() == id) {
+            let net = &mut nets[place].1;
+            let op = op(Some(net))?;
             let before = std::mem::replace(net, Net::Nothing(op.entry.clone()));
             *net = before.then(op);
-            return;
+            return Ok(());
         }
-        let (hash, place, id) = (self.hash(op.id().parts()), self.nets.len(), op.id().clone());
-        self.nets.push((id, Net::of(op)));
-        let Self { hasher, nets, by_id } = self;
-        by_id.insert_unique(hash, place, |&place| {
-            let id = nets[place].0.parts();
-            hasher.hash_one((id.ns, id.name))
-        });
+        let op = op(None)?;
+        nets.push((op.id().clone(), Net::of(op)));
+        by_id.insert_unique(hash, nets.len() - 1, |&place| nets[place].0.parts().hash_by(hasher));
+        Ok(())
     }
 
     /// As [`Squash::into_ops`], but what was created and deleted again is a

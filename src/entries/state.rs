@@ -60,7 +60,7 @@ impl Entries {
     #[inline]
     pub(super) fn compare(&self, slot: u32, id: IdRef<'_>) -> Ordering {
         // Sets hold no slots without entries.
-        self.get(slot).map_or(Ordering::Less, |entry| entry.id().parts().cmp(&id))
+        self.get(slot).map_or(Ordering::Less, |entry| entry.id_parts().cmp(&id))
     }
 }
 
@@ -89,19 +89,23 @@ impl State {
     /// The entry with this id.
     #[inline]
     pub(super) fn get(&self, id: IdRef<'_>) -> Option<&Entry> {
-        self.slot_of(id).and_then(|slot| self.entries.get(slot))
+        self.find(id).map(|(_, entry)| entry)
     }
 
     /// The slot of the entry with this id.
     #[inline]
     pub(super) fn slot_of(&self, id: IdRef<'_>) -> Option<u32> {
+        self.find(id).map(|(slot, _)| slot)
+    }
+
+    #[inline]
+    fn find(&self, id: IdRef<'_>) -> Option<(u32, &Entry)> {
+        let with_entry = |slot| Some((slot, self.entries.get(slot)?));
         if self.is_forked() {
             let (&slot, ()) = self.order.get(|&slot| self.entries.compare(slot, id))?;
-            return Some(slot);
+            return with_entry(slot);
         }
-        self.slots.find(id, |slot| {
-            self.entries.get(slot).filter(|entry| entry.id().parts() == id).map(|_| slot)
-        })
+        self.slots.find(id, |slot| with_entry(slot).filter(|(_, entry)| entry.id_parts() == id))
     }
 
     /// The slots of all entries, by their ids.
@@ -120,12 +124,14 @@ impl State {
         self.order
             .iter_from(|&slot| self.entries.compare(slot, from))
             .map(|(&slot, ())| slot)
-            .take_while(move |&slot| self.entries.get(slot).is_some_and(|it| it.id().ns() == ns))
+            .take_while(move |&slot| {
+                self.entries.get(slot).is_some_and(|it| it.id_parts().ns == ns)
+            })
     }
 
     /// The entry with its slot in this registry, sharing id and kind with
     /// others.
-    fn intern(&self, entry: &Entry) -> (u32, Entry) {
+    pub(super) fn intern(&self, entry: &Entry) -> (u32, Entry) {
         let (id, slot) = self.slots.intern(entry.id());
         // An entry that came from this registry is kept as it is.
         if Arc::ptr_eq(entry.id().body(), id.body()) {

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::engine::Engine;
 use super::lineage::ROOT;
 
-/// New versions after which it pays to write what is derived from them: so
-/// many are replayed at open in no time.
-const BEHIND: u64 = 64;
+/// New versions after which it pays to write what is derived from them. So many
+/// are replayed at open in some milliseconds, and together they change far
+/// fewer pages than one by one.
+const BEHIND: u64 = 1024;
 /// How often what failed is tried again at once.
 const RETRIES: u64 = 8;
 /// With more entries than this, pruning waits until it takes out a quarter:
@@ -31,10 +32,11 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(super) fn new(post: Post) -> Self {
+    /// `behind` versions are there from which nothing is derived yet.
+    pub(super) fn new(post: Post, behind: u64) -> Self {
         Self {
             post,
-            behind: AtomicU64::new(0),
+            behind: AtomicU64::new(behind),
             failures: AtomicU64::new(0),
             is_posted: AtomicBool::new(false),
         }

@@ -1,6 +1,8 @@
 //! What entries depend on, and the operations from one state to another.
 
+use std::borrow::Borrow;
 use std::ffi::c_char;
+use std::mem::ManuallyDrop;
 
 use super::database::acervo;
 use super::entry::acervo_entry;
@@ -24,6 +26,30 @@ pub(super) unsafe fn entries_of(
     list: &'static str,
 ) -> Result<Vec<Entry>, Error> {
     // SAFETY: as promised by the caller.
+    let lent = unsafe { lent_entries(pointer, len, list) }?;
+    Ok(lent.iter().map(|entry| Entry::clone(&entry.0)).collect())
+}
+
+/// An entry of the host's, for as long as the call takes.
+struct Lent(ManuallyDrop<Entry>);
+
+impl Borrow<Entry> for Lent {
+    fn borrow(&self) -> &Entry {
+        &self.0
+    }
+}
+
+/// As [`entries_of`], without taking references.
+///
+/// # Safety
+///
+/// As for [`entries_of`]; the entries outlive what this gives.
+unsafe fn lent_entries(
+    pointer: *const *const acervo_entry,
+    len: usize,
+    list: &'static str,
+) -> Result<Vec<Lent>, Error> {
+    // SAFETY: as promised by the caller.
     let handles = unsafe { raw::handles(pointer, len, list) }?;
     let mut entries = Vec::new();
     entries.try_reserve_exact(len).map_err(|_| Error::new(Code::Internal, "out of memory"))?;
@@ -33,7 +59,7 @@ pub(super) unsafe fn entries_of(
             let what = "it is NULL".to_owned();
             return Err(EntryError::List { list, index: place + 1, what }.into());
         };
-        entries.push(Entry::clone(&entry));
+        entries.push(Lent(entry));
     }
     Ok(entries)
 }
@@ -63,7 +89,8 @@ pub unsafe extern "C" fn acervo_build_delta(
         wall::call("acervo_build_delta", err, || {
             out_ops.needed()?;
             let registry = registry_of(db)?;
-            let (from, to) = (entries_of(from, from_len, "from")?, entries_of(to, to_len, "to")?);
+            let from = lent_entries(from, from_len, "from")?;
+            let to = lent_entries(to, to_len, "to")?;
             let ops = registry.build_delta(&from, &to)?;
             out_ops.set(acervo_value::owned(Registry::value_of_ops(&ops)));
             Ok(())
@@ -161,7 +188,7 @@ unsafe fn related(
         wall::call(function, err, || {
             out_ids.needed()?;
             let registry = registry_of(db)?;
-            let ids = find(&registry, IdRef::parse(raw::text(id, id_len, "id")?))?;
+            let ids = find(registry, IdRef::parse(raw::text(id, id_len, "id")?))?;
             let mut bytes = Vec::new();
             put_array_header(&mut bytes, ids.len() as u32);
             for id in &ids {

@@ -126,6 +126,9 @@ pub unsafe extern "C" fn acervo_entry_new(
 ///
 /// `value` is NULL or a live value.
 unsafe fn optional(value: *const acervo_value) -> Option<Value> {
+    if value.is_null() {
+        return None;
+    }
     // SAFETY: as promised by the caller.
     unsafe { acervo_value::get(value, "value") }.ok().map(|value| Value::clone(&value))
 }

@@ -90,7 +90,10 @@ pub unsafe extern "C" fn acervo_on(
             let responder = Responder::Direct(direct);
             let handler = registry.on(pattern, wants, responder, &Plain::default())?;
             if out.is_wanted() {
-                out.set(Box::into_raw(Box::new(acervo_subscription { handler, registry })));
+                out.set(Box::into_raw(Box::new(acervo_subscription {
+                    handler,
+                    registry: registry.clone(),
+                })));
             }
             Ok(())
         })

@@ -16,9 +16,9 @@ use crate::value::{Value, begin_map, end_map, put_array_header, put_int, put_str
 /// # Safety
 ///
 /// `db` is NULL or a live handle.
-pub(super) unsafe fn registry_of(db: *mut acervo) -> Result<Registry, Error> {
+pub(super) unsafe fn registry_of<'a>(db: *mut acervo) -> Result<&'a Registry, Error> {
     // SAFETY: as promised by the caller.
-    unsafe { raw::handle(db, "db") }?.database.entries()
+    unsafe { raw::handle(db, "db") }?.database.entry_registry()
 }
 
 /// Fails for a number that no version can have.
@@ -214,7 +214,7 @@ unsafe fn neighbour(
         wall::call(function, err, || {
             out.needed()?;
             out_found.needed()?;
-            let found = find(&registry_of(db)?, known_version(version)?)?;
+            let found = find(registry_of(db)?, known_version(version)?)?;
             out.set(found.unwrap_or_default());
             out_found.set(found.is_some());
             Ok(())

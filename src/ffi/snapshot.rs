@@ -183,7 +183,10 @@ pub unsafe extern "C" fn acervo_snapshot_find(
             out.needed()?;
             let snapshot = get(snapshot)?;
             let filter = acervo_value::get(filter, "filter")?;
-            let options = acervo_value::get(options, "options").ok();
+            let options = match options.is_null() {
+                true => None,
+                false => Some(acervo_value::get(options, "options")?),
+            };
             let options = options.as_ref().map(|options| options.as_bytes());
             out.set(acervo_entries::owned(snapshot.find(filter.as_bytes(), options)?));
             Ok(())

@@ -110,7 +110,9 @@ pub(crate) fn open_versions(
     place: &Place,
     durability: Durability,
 ) -> Result<Versions, StorageError> {
-    write(place, durability).map(Versions::new)
+    let session = write(place, durability)?;
+    session.without_triggers()?;
+    Ok(Versions::new(session))
 }
 
 /// Opens the versions of a file that is open, for reading.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection};
 
 use super::{Place, StorageError};
@@ -47,6 +48,23 @@ impl Session {
     /// Runs several statements that are not worth keeping.
     pub(super) fn run_all(&self, sql: &str) -> Result<(), StorageError> {
         self.connection.execute_batch(sql).map_err(|error| self.fault(error))
+    }
+
+    /// Has no trigger fire for what this connection writes: those of the file
+    /// watch for strangers.
+    pub(super) fn without_triggers(&self) -> Result<(), StorageError> {
+        self.connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)
+            .map(drop)
+            .map_err(|error| self.fault(error))
+    }
+
+    /// A number that moves when other connections write, and only then. Inside a
+    /// transaction it is that of what the transaction sees.
+    pub(super) fn changes_of_others(&self) -> Result<i64, StorageError> {
+        self.statement("PRAGMA data_version")?
+            .query_row([], |row| row.get(0))
+            .map_err(|error| self.fault(error))
     }
 
     /// Takes the write lock of the file, waiting for other processes.

@@ -4,7 +4,7 @@
 //! program, with which files are exchanged; it must not change. What we know
 //! besides stands in tables of our own (`derived`). That program replaces
 //! rows as it likes, so triggers note the lowest version that anybody wrote;
-//! our own writes take the note away again in their transaction.
+//! on our own connections they do not fire.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -18,6 +18,8 @@ use super::session::Session;
 pub(crate) struct Versions {
     pub(super) session: Session,
     has_tables: Cell<bool>,
+    /// What the history says, and how often others had written when it did.
+    tallied: Cell<Option<(i64, Tally)>>,
 }
 
 /// What the history says about itself.
@@ -107,7 +109,7 @@ const ROW: &str = "SELECT v.id, v.parent_id, o.time, o.author, o.message \
 
 impl Versions {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, has_tables: Cell::new(false) }
+        Self { session, has_tables: Cell::new(false), tallied: Cell::new(None) }
     }
 
     /// The file.
@@ -132,6 +134,7 @@ impl Versions {
 
     /// As [`Session::roll_back`].
     pub(crate) fn roll_back(&self) {
+        self.tallied.set(None);
         self.session.roll_back();
     }
 
@@ -174,6 +177,7 @@ impl Versions {
 
     /// Makes the tables that are missing, and the triggers.
     pub(crate) fn create_tables(&self) -> Result<(), StorageError> {
+        self.tallied.set(None);
         self.session.run_all(THEIRS)?;
         self.session.run_all(OURS)?;
         for (table, column) in [("versions", "id"), ("changesets", "version_id")] {
@@ -223,6 +227,25 @@ impl Versions {
 
     /// What the history says about itself; the tables are there.
     pub(crate) fn tally(&self) -> Result<Tally, StorageError> {
+        let others = self.session.changes_of_others()?;
+        if let Some((before, tally)) = self.tallied.get()
+            && before == others
+        {
+            return Ok(tally);
+        }
+        let tally = self.read_tally()?;
+        self.tallied.set(Some((others, tally)));
+        Ok(tally)
+    }
+
+    /// Has the tally be this from now on: what was written in this transaction
+    /// makes it so.
+    pub(crate) fn expect_tally(&self, tally: Tally) -> Result<(), StorageError> {
+        self.tallied.set(Some((self.session.changes_of_others()?, tally)));
+        Ok(())
+    }
+
+    fn read_tally(&self) -> Result<Tally, StorageError> {
         let (head, highest, last, epoch, touched) = self
             .session
             .statement(TALLY)?
@@ -385,6 +408,7 @@ impl Versions {
         sql: &str,
         parameters: impl rusqlite::Params,
     ) -> Result<(), StorageError> {
+        self.tallied.set(None);
         self.session
             .statement(sql)?
             .execute(parameters)

@@ -6,6 +6,7 @@
 //! come first, then it goes by id. So: again and again, of the operations whose
 //! predecessors are done, the first by the last rule.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -51,7 +52,7 @@ pub(in crate::entries) fn order(
     let mut by_rank: Vec<u32> = (0..ops.len() as u32).collect();
     by_rank.sort_unstable_by_key(|&node| {
         let op = &ops[node as usize];
-        (op.kind != OpKind::Delete, op.id())
+        (op.kind != OpKind::Delete, op.entry.id_parts())
     });
     let graph = Graph::of(&ops, patterns, left, aimed)?;
     let sorted = if graph.edges.is_empty() { by_rank } else { graph.sort(&ops, &by_rank)? };
@@ -76,13 +77,17 @@ struct Graph {
     ops: usize,
 }
 
-/// Operations by what dependencies name.
+/// Operations by what dependencies name; made when one names anything.
 struct Index<'a> {
     ops: &'a [Op],
-    /// The one that makes the entry, and the one that deletes it.
-    by_id: HashMap<IdRef<'a>, [Option<u32>; 2], RandomState>,
-    members: HashMap<Group<'a>, Vec<u32>, RandomState>,
+    has_deletes: bool,
+    by_id: OnceCell<ById<'a>>,
+    members: OnceCell<Members<'a>>,
 }
+
+/// The one that makes the entry, and the one that deletes it.
+type ById<'a> = HashMap<IdRef<'a>, [Option<u32>; 2], RandomState>;
+type Members<'a> = HashMap<Group<'a>, Vec<u32>, RandomState>;
 
 /// The entry whose dependencies count: for a delete the one that goes.
 fn entry_of(op: &Op) -> &Entry {
@@ -94,36 +99,51 @@ fn entry_of(op: &Op) -> &Entry {
 
 impl<'a> Index<'a> {
     fn of(ops: &'a [Op]) -> Self {
-        let by_id = HashMap::with_capacity_and_hasher(ops.len(), RandomState::default());
-        let mut index = Self { ops, by_id, members: HashMap::default() };
-        for (node, op) in ops.iter().enumerate() {
-            let node = node as u32;
-            let is_delete = op.kind == OpKind::Delete;
-            let entry = entry_of(op);
-            index.by_id.entry(op.id().parts()).or_default()[usize::from(is_delete)] = Some(node);
-            let mut join = |target| {
-                index.members.entry(Group { target, is_delete }).or_default().push(node);
-            };
-            join(Target::Namespace(op.id().ns()));
-            groups(entry, |group| join(Target::Group(group)));
-        }
-        for members in index.members.values_mut() {
-            // A group that is named twice.
-            members.dedup();
-        }
-        index
+        let has_deletes = ops.iter().any(|op| op.kind == OpKind::Delete);
+        Self { ops, has_deletes, by_id: OnceCell::new(), members: OnceCell::new() }
+    }
+
+    fn by_id(&self) -> &ById<'a> {
+        self.by_id.get_or_init(|| {
+            let mut by_id =
+                HashMap::with_capacity_and_hasher(self.ops.len(), RandomState::default());
+            for (node, op) in self.ops.iter().enumerate() {
+                let nodes: &mut [Option<u32>; 2] = by_id.entry(op.entry.id_parts()).or_default();
+                nodes[usize::from(op.kind == OpKind::Delete)] = Some(node as u32);
+            }
+            by_id
+        })
+    }
+
+    fn all_members(&self) -> &Members<'a> {
+        self.members.get_or_init(|| {
+            let mut all = Members::default();
+            for (node, op) in self.ops.iter().enumerate() {
+                let is_delete = op.kind == OpKind::Delete;
+                let mut join = |target| {
+                    all.entry(Group { target, is_delete }).or_default().push(node as u32);
+                };
+                join(Target::Namespace(op.entry.id_parts().ns));
+                groups(entry_of(op), |group| join(Target::Group(group)));
+            }
+            for members in all.values_mut() {
+                // A group that is named twice.
+                members.dedup();
+            }
+            all
+        })
     }
 
     fn id_of(&self, node: u32) -> IdRef<'a> {
-        self.ops[node as usize].id().parts()
+        self.ops[node as usize].entry.id_parts()
     }
 
     fn one(&self, id: IdRef<'_>, is_delete: bool) -> Option<u32> {
-        self.by_id.get(&id).and_then(|nodes| nodes[usize::from(is_delete)])
+        self.by_id().get(&id).and_then(|nodes| nodes[usize::from(is_delete)])
     }
 
     fn members(&self, group: &Group<'a>) -> &[u32] {
-        self.members.get(group).map_or(&[], Vec::as_slice)
+        self.all_members().get(group).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -173,10 +193,11 @@ impl Graph {
                     }
                 }
             });
-            if op.kind == OpKind::Update {
+            if op.kind == OpKind::Update && index.has_deletes {
                 stops_using(node, op, &index, patterns, left, aimed, |edge| edges.push(edge));
             }
-            if let Some([Some(make), Some(delete)]) = index.by_id.get(&op.id().parts())
+            if index.has_deletes
+                && let Some([Some(make), Some(delete)]) = index.by_id().get(&op.entry.id_parts())
                 && *make == node
             {
                 edges.push(Edge { before: *delete, after: *make, rule: Rule::SameId });
@@ -188,10 +209,10 @@ impl Graph {
 
     /// Adds a node for each group, unless somebody in it depends on it or it
     /// stands on a cycle; then the pairs themselves count.
-    fn with_groups(
+    fn with_groups<'a>(
         mut self,
-        sources: HashMap<Group<'_>, Vec<u32>, RandomState>,
-        index: &Index<'_>,
+        sources: HashMap<Group<'a>, Vec<u32>, RandomState>,
+        index: &Index<'a>,
     ) -> Result<Self, EntryError> {
         let mut pairs = 0;
         let mut shared = Vec::new();
@@ -265,7 +286,7 @@ impl Graph {
         self.edges.dedup();
         let by_id = ranks(self.ops, {
             let mut by_id = by_rank.to_vec();
-            by_id.sort_unstable_by_key(|&node| ops[node as usize].id());
+            by_id.sort_unstable_by_key(|&node| ops[node as usize].entry.id_parts());
             by_id
         });
         // Groups are on no cycle, so nobody asks for their rank.
@@ -325,10 +346,10 @@ fn ranks(len: usize, sorted: Vec<u32>) -> Vec<u32> {
 
 /// Gives an edge to each delete of something that the update at `node` stops
 /// using.
-fn stops_using(
+fn stops_using<'a>(
     node: u32,
-    op: &Op,
-    index: &Index<'_>,
+    op: &'a Op,
+    index: &Index<'a>,
     patterns: &Patterns,
     left: &dyn Known,
     aimed: &dyn Known,

@@ -83,11 +83,34 @@ impl Patterns {
 
     /// Gives each text of the entry that names a dependency.
     pub(super) fn texts<'a>(&self, entry: &'a Entry, mut give: impl FnMut(&'a [u8])) {
-        for pattern in &self.patterns {
-            let value = if pattern.is_meta { Some(entry.meta()) } else { entry.data() };
-            if let Some(value) = value {
-                follow(value.view(), &pattern.segments, &mut give);
+        self.texts_in(true, entry.meta().view(), &mut give);
+        if let Some(data) = entry.data() {
+            self.texts_in(false, data.view(), &mut give);
+        }
+    }
+
+    /// As [`Patterns::texts`], of meta or of data. A map is walked once for all
+    /// patterns: most entries name nothing.
+    fn texts_in<'a>(&self, is_meta: bool, view: View<'a>, give: &mut impl FnMut(&'a [u8])) {
+        let patterns = || self.patterns.iter().filter(|pattern| pattern.is_meta == is_meta);
+        let mut inner = view;
+        let Token::Map(len) = inner.token() else {
+            return patterns().for_each(|pattern| follow(view, &pattern.segments, give));
+        };
+        for _ in 0..len {
+            let key = inner.token();
+            let value = inner.skip();
+            let Token::String(key) = key else { continue };
+            for pattern in patterns() {
+                if let Some((first, rest)) = pattern.segments.split_first()
+                    && first.matches(key)
+                {
+                    follow(View::new(value), rest, give);
+                }
             }
+        }
+        for pattern in patterns().filter(|pattern| pattern.segments.is_empty()) {
+            follow(view, &pattern.segments, give);
         }
     }
 }

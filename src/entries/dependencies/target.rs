@@ -5,7 +5,8 @@ use super::order::Known;
 use super::patterns::strings;
 use crate::entries::entry::Entry;
 use crate::entries::id::IdRef;
-use crate::value::{Value, View, put_string};
+use crate::entries::lookup::lookup;
+use crate::value::View;
 
 /// What an entry depends on by one text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +24,7 @@ pub(super) fn id_of<'a>(text: &'a [u8], entry: &'a Entry) -> IdRef<'a> {
     if text.contains(&b':') {
         IdRef::parse(text)
     } else {
-        IdRef { ns: entry.id().ns(), name: text }
+        IdRef { ns: entry.id_parts().ns, name: text }
     }
 }
 
@@ -45,7 +46,7 @@ pub(super) fn targets<'a>(
     known: &(impl Known + ?Sized),
     mut give: impl FnMut(Target<'a>),
 ) {
-    let own = entry.id().parts();
+    let own = entry.id_parts();
     patterns.texts(entry, |text| {
         let target = Target::of(id_of(text, entry), known);
         if target != Target::One(own) {
@@ -56,9 +57,8 @@ pub(super) fn targets<'a>(
 
 /// Gives the groups that an entry is in.
 pub(super) fn groups<'a>(entry: &'a Entry, mut give: impl FnMut(&'a [u8])) {
-    let mut key = Vec::with_capacity(8);
-    put_string(&mut key, b"groups");
-    if let Some(groups) = Value::lookup(entry.meta(), &key) {
+    // "groups" as a key in canonical bytes.
+    if let Some(groups) = lookup(entry.meta().as_bytes(), b"\xa6groups") {
         strings(View::new(groups), &mut give);
     }
 }

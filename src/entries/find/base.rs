@@ -12,14 +12,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwapOption;
 
 use super::cache::Cache;
-use super::column::{Column, Key, keys_of};
+use super::column::{Column, Moves};
 use super::field::Field;
+use super::key::{Key, keys_of};
+use super::numbering::Numbering;
 use crate::entries::entry::Entry;
 use crate::entries::state::{Entries, State};
 use crate::platform::sync::Mutex;
 
 /// Most fields that are indexed; the least recently asked for goes first.
 const FIELDS: usize = 32;
+
+/// As many entries that differ are tested one by one. Tests have fewer.
+const PATIENCE: usize = if cfg!(test) { 4 } else { 64 };
 
 /// The indexes of a registry, shared by all its states.
 #[derive(Default)]
@@ -35,8 +40,7 @@ pub(in crate::entries) struct Indexes {
 /// An indexed state.
 pub(super) struct Base {
     entries: Entries,
-    /// Slots by rank.
-    slots: Arc<[u32]>,
+    pub(super) numbering: Numbering,
     fields: Mutex<Fields>,
 }
 
@@ -101,13 +105,13 @@ impl Indexes {
     }
 
     fn find_place(&self, state: &State) -> Option<Place> {
-        let patience = 64 + state.len() / 256;
         let differences = |latest: &Option<Arc<Base>>| {
-            latest.as_ref().and_then(|base| base.differences(&state.entries, 8 * patience))
+            let limit = 4 * PATIENCE + state.len() / 4;
+            latest.as_ref().and_then(|base| base.differences(&state.entries, limit))
         };
         let mut latest = self.latest.load_full();
         let mut changed = differences(&latest);
-        if changed.as_ref().is_none_or(|changed| changed.len() > patience) {
+        if changed.as_ref().is_none_or(|changed| changed.len() > PATIENCE) {
             let Some(_making) = self.making.try_lock() else {
                 let (base, changed) = latest.zip(changed)?;
                 return Some(Place { base, changed: changed.into() });
@@ -115,7 +119,7 @@ impl Indexes {
             // Somebody may have been faster.
             latest = self.latest.load_full();
             changed = differences(&latest);
-            if changed.as_ref().is_none_or(|changed| changed.len() > patience) {
+            if changed.as_ref().is_none_or(|changed| changed.len() > PATIENCE) {
                 let base = Arc::new(match (&latest, changed) {
                     (Some(latest), Some(changed)) => latest.moved_to(state, &changed),
                     (Some(latest), None) => latest.made_anew(state),
@@ -132,8 +136,8 @@ impl Indexes {
 
 impl Base {
     fn new(state: &State, fields: Fields) -> Self {
-        let slots = state.slots().map(|(&slot, ())| slot).collect();
-        Self { entries: state.entries.clone(), slots, fields: Mutex::new(fields) }
+        let numbering = Numbering::of(state);
+        Self { entries: state.entries.clone(), numbering, fields: Mutex::new(fields) }
     }
 
     /// A base for a state that has little in common with this one: the same
@@ -157,13 +161,10 @@ impl Base {
 
     /// The entry of a rank.
     pub(super) fn entry(&self, rank: u32) -> Option<&Entry> {
-        self.entries.get(self.slot(rank))
-    }
-
-    /// The slot of a rank.
-    #[inline]
-    pub(super) fn slot(&self, rank: u32) -> u32 {
-        self.slots[rank as usize]
+        match self.numbering.is_as_made(rank) {
+            true => self.numbering.entries.get(rank as usize),
+            false => self.entries.get(self.numbering.slot(rank)),
+        }
     }
 
     /// The column of a field, from the second time on that it is asked for.
@@ -199,12 +200,7 @@ impl Base {
             }
         }
         // Built without the lock, so that nobody waits.
-        let entries = (0_u32..).zip(&*self.slots);
-        let column = Column::build(
-            field,
-            entries.filter_map(|(rank, &slot)| Some((rank, self.entries.get(slot)?))),
-        )
-        .map(Arc::new);
+        let column = self.build_column(field).map(Arc::new);
         let mut fields = self.fields.lock();
         if let Some(known) = fields.known.iter_mut().find(|known| known.field == *field) {
             known.column = column.clone().map_or(Index::TooLarge, Index::Built);
@@ -212,46 +208,95 @@ impl Base {
         column
     }
 
+    fn build_column(&self, field: &Field) -> Option<Column> {
+        let ranks = self.numbering.ranks();
+        let entry = |(rank, slot)| {
+            let entry = self.entries.get(slot)?;
+            // One that went and came again has several ranks.
+            (ranks.of(slot) == Some(rank)).then_some((rank, entry))
+        };
+        Column::build(field, self.numbering.iter().filter_map(entry))
+    }
+
     /// The base of `state`, which differs in the slots `changed`, with the
-    /// columns of this one moved along.
+    /// columns of this one moved along. Costs what changed, most times.
     fn moved_to(&self, state: &State, changed: &[u32]) -> Self {
-        let (slots, moved, come) = self.ranks_in(state, changed);
+        let ranks = self.numbering.ranks();
+        let mut numbering = self.numbering.clone();
+        let mut changes = Vec::with_capacity(changed.len());
+        for &slot in changed {
+            let (old, new) = (self.entries.get(slot), state.entries.get(slot));
+            let rank = match (old, new) {
+                (None, None) => continue,
+                (None, Some(_)) => numbering.add(slot),
+                (Some(_), new) => {
+                    // Whatever had an entry has a rank.
+                    let Some(rank) = ranks.of(slot) else { continue };
+                    numbering.note_change(rank, new.is_none());
+                    rank
+                }
+            };
+            changes.push(Change { rank, old, new });
+        }
         let mut fields = self.fields.lock().clone();
         for known in &mut fields.known {
             let Index::Built(column) = &known.column else { continue };
-            let (mut pairs, mut unkeyed, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-            for &rank in &come {
-                let Some(entry) = state.entries.get(slots[rank as usize]) else { continue };
-                if !keys_of(&known.field, entry, &mut keys) {
-                    unkeyed.push(rank);
-                }
-                pairs.extend(keys.iter().map(|&key| (key, rank)));
+            let moves = moves_of(&known.field, &changes);
+            if moves.is_empty() {
+                continue;
             }
-            pairs.sort_unstable();
-            let pairs: &[(Key<'_>, u32)] = &pairs;
-            known.column = column
-                .moved(&moved, pairs, &unkeyed)
-                .map_or(Index::TooLarge, |column| Index::Built(Arc::new(column)));
+            let column = column.changed(moves);
+            known.column = column.map_or(Index::TooLarge, |column| Index::Built(Arc::new(column)));
         }
-        Self { entries: state.entries.clone(), slots, fields: Mutex::new(fields) }
+        if numbering.is_worn() {
+            let anew = Numbering::of(state);
+            let new_ranks = anew.ranks();
+            // Ranks that nobody has any more are in no column.
+            let new_rank = |rank| new_ranks.of(numbering.slot(rank)).unwrap_or(rank);
+            for known in &mut fields.known {
+                let Index::Built(column) = &known.column else { continue };
+                let column = column.renumbered(new_rank);
+                known.column =
+                    column.map_or(Index::TooLarge, |column| Index::Built(Arc::new(column)));
+            }
+            drop(new_ranks);
+            numbering = anew;
+        }
+        Self { entries: state.entries.clone(), numbering, fields: Mutex::new(fields) }
     }
+}
 
-    /// The slots of `state` by rank; the new rank of each old one, `u32::MAX`
-    /// for those that changed; and the new ranks of those, ascending.
-    fn ranks_in(&self, state: &State, changed: &[u32]) -> (Arc<[u32]>, Vec<u32>, Vec<u32>) {
-        let is_changed = |slot: u32| changed.binary_search(&slot).is_ok();
-        let slots: Arc<[u32]> = state.slots().map(|(&slot, ())| slot).collect();
-        let mut moved = vec![u32::MAX; self.slots.len()];
-        let mut come = Vec::with_capacity(changed.len());
-        // What did not change stands in the same order on both sides.
-        let mut old = (0_u32..).zip(&*self.slots).filter(|&(_, &slot)| !is_changed(slot));
-        for (rank, &slot) in (0_u32..).zip(&*slots) {
-            if is_changed(slot) {
-                come.push(rank);
-            } else if let Some((before, _)) = old.next() {
-                moved[before as usize] = rank;
-            }
+/// An entry that is not as it was; on one side there may be none.
+struct Change<'a> {
+    rank: u32,
+    old: Option<&'a Entry>,
+    new: Option<&'a Entry>,
+}
+
+/// How the column of a field changes.
+fn moves_of<'a>(field: &Field, changes: &[Change<'a>]) -> Moves<'a> {
+    let mut moves = Moves::default();
+    let (mut before, mut now) = (Vec::new(), Vec::new());
+    for &Change { rank, old, new } in changes {
+        if let (Some(old), Some(new)) = (old, new)
+            && field.is_surely_same(old, new)
+        {
+            continue;
         }
-        (slots, moved, come)
+        before.clear();
+        now.clear();
+        let was_whole = old.is_none_or(|old| keys_of(field, old, &mut before));
+        let is_whole = new.is_none_or(|new| keys_of(field, new, &mut now));
+        let pairs = |keys: &[Key<'a>], others: &[Key<'a>], pairs: &mut Vec<(Key<'a>, u32)>| {
+            let others = |key: &&Key<'a>| others.binary_search(key).is_err();
+            pairs.extend(keys.iter().filter(others).map(|&key| (key, rank)));
+        };
+        pairs(&before, &now, &mut moves.leave);
+        pairs(&now, &before, &mut moves.come);
+        if was_whole != is_whole {
+            let which = if is_whole { &mut moves.were_unkeyed } else { &mut moves.are_unkeyed };
+            which.push(rank);
+        }
     }
+    moves
 }

@@ -1,121 +1,65 @@
 //! Columns: what one field holds in every entry, sorted, with who holds it.
 //!
 //! Ranks, the places of entries in the order of their ids, stand for entries:
-//! lists of them are in order, and small. The values lie in one piece of
-//! memory, sorted, so that equality is a binary search, a prefix a range, and
-//! every other test reads memory front to back, each distinct value once.
+//! lists of them are in order, and small. Most of a column never changes and
+//! is shared by many versions; what came and went since stands beside it, and
+//! is worked in when it has grown.
 
 use std::borrow::Cow;
-use std::iter::Peekable;
-use std::ops::Range;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use memchr::memmem::Finder;
 
-use super::field::{Content, Field};
+use super::field::Field;
+use super::key::{ELEMENT, Key, STRING, keys_of};
+use super::sorted::{Sorted, Writer};
 use super::test::Test;
 use crate::entries::entry::Entry;
-use crate::value::{Number, Token, View};
+use crate::value::View;
 
-/// Longest string that is a key; entries with longer ones are looked at.
-const KEY_LIMIT: usize = 1024;
-
-/// What a field can be found by: a scalar, or one that is an element of an
-/// array.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Key<'a> {
-    tag: u8,
-    body: Body<'a>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Body<'a> {
-    Text(&'a [u8]),
-    Word([u8; 8]),
-}
-
-const STRING: u8 = 0;
-const INT: u8 = 1;
-const FLOAT: u8 = 2;
-const BOOL: u8 = 3;
-/// Added to the tag of an element.
-const ELEMENT: u8 = 4;
-
-impl<'a> Key<'a> {
-    /// The key of a scalar; the same for numbers that are equal.
-    fn new(token: Token<'a>, place: u8) -> Option<Self> {
-        let (tag, body) = match token {
-            Token::String(text) if text.len() > KEY_LIMIT => return None,
-            Token::String(text) => (STRING, Body::Text(text)),
-            Token::Bool(value) => (BOOL, Body::Word(u64::from(value).to_be_bytes())),
-            Token::Int(value) => (INT, Body::Word(value.to_be_bytes())),
-            Token::Float(value) => match Number::Float(value).as_int() {
-                Some(value) => (INT, Body::Word(value.to_be_bytes())),
-                // Every NaN equals every other.
-                None if value.is_nan() => (FLOAT, Body::Word(f64::NAN.to_be_bytes())),
-                None => (FLOAT, Body::Word(value.to_be_bytes())),
-            },
-            Token::Nil | Token::Array(_) | Token::Map(_) => return None,
-        };
-        Some(Self { tag: tag + place, body })
-    }
-
-    fn of_text(text: &'a [u8]) -> Option<Self> {
-        Self::new(Token::String(text), 0)
-    }
-
-    fn parts(&self) -> (u8, &[u8]) {
-        match &self.body {
-            Body::Text(text) => (self.tag, text),
-            Body::Word(word) => (self.tag, word),
-        }
-    }
-}
-
-/// The keys of what `entry` has in `field`, each once and in order; and whether
-/// they say all that a test could ask.
-pub(super) fn keys_of<'a>(field: &Field, entry: &'a Entry, keys: &mut Vec<Key<'a>>) -> bool {
-    keys.clear();
-    let value = match field.of(entry) {
-        None => return true,
-        Some(Content::Text(text)) => {
-            keys.extend(Key::of_text(text));
-            return !keys.is_empty();
-        }
-        Some(Content::Value(value)) => value,
-    };
-    let mut view = View::new(value);
-    let Token::Array(len) = view.token() else {
-        keys.extend(Key::new(View::new(value).token(), 0));
-        return !keys.is_empty();
-    };
-    let mut is_whole = true;
-    for _ in 0..len {
-        match Key::new(View::new(view.skip()).token(), ELEMENT) {
-            Some(key) => keys.push(key),
-            None => is_whole = false,
-        }
-    }
-    keys.sort_unstable();
-    keys.dedup();
-    is_whole
-}
+/// What came and went is worked in when it is more than this, and more than
+/// one in so many of what is there. It is soon more in tests.
+const FEW: usize = if cfg!(test) { 8 } else { 64 };
+const PART: usize = 32;
 
 /// What one field holds in every entry.
 pub(super) struct Column {
-    /// Each key's tag and bytes, in the order of the keys.
-    text: Vec<u8>,
-    /// Where each key ends in it.
-    ends: Vec<u32>,
-    /// Where each key's ranks end.
-    rank_ends: Vec<u32>,
-    ranks: Vec<u32>,
-    /// Entries of which the keys do not say all.
+    main: Arc<Sorted>,
+    /// Who does not hold a key of `main` any more: the key's place and the
+    /// rank, in order.
+    gone: Vec<(u32, u32)>,
+    /// Who holds a key now.
+    come: Sorted,
+    /// Entries of which the keys do not say all, in order.
     unkeyed: Vec<u32>,
 }
 
+/// How a column changes.
+#[derive(Default)]
+pub(super) struct Moves<'a> {
+    /// Who does not hold a key any more.
+    pub(super) leave: Vec<(Key<'a>, u32)>,
+    /// Who holds one now.
+    pub(super) come: Vec<(Key<'a>, u32)>,
+    /// Those whose keys did not say all.
+    pub(super) were_unkeyed: Vec<u32>,
+    /// Those whose keys do not say all now.
+    pub(super) are_unkeyed: Vec<u32>,
+}
+
+impl Moves<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.leave.is_empty()
+            && self.come.is_empty()
+            && self.were_unkeyed.is_empty()
+            && self.are_unkeyed.is_empty()
+    }
+}
+
 impl Column {
-    /// The column of `field` in entries that come by their rank; `None` if it
+    /// The column of `field` in entries that come in the order of their ranks; `None` if it
     /// would be too large.
     pub(super) fn build<'a>(
         field: &Field,
@@ -157,107 +101,141 @@ impl Column {
             let held = &ranks[start as usize..ends[number] as usize];
             writer.push(key.parts(), held.iter().copied());
         }
-        writer.finish(unkeyed)
+        Self::of(writer.finish()?, unkeyed)
     }
 
-    /// This column after changes: `moved` tells the new rank of an old one
-    /// (`u32::MAX`: not the same entry any more), `come` are keys with new
-    /// ranks in order, `unkeyed` new ranks in order.
-    pub(super) fn moved(
-        &self,
-        moved: &[u32],
-        come: &[(Key<'_>, u32)],
-        unkeyed: &[u32],
-    ) -> Option<Self> {
-        let stay = |rank: &u32| Some(moved[*rank as usize]).filter(|&rank| rank != u32::MAX);
-        let mut writer = Writer::default();
-        writer.text.reserve(self.text.len());
-        writer.ends.reserve(self.ends.len());
-        writer.rank_ends.reserve(self.ends.len());
-        writer.ranks.reserve(self.ranks.len() + come.len());
-        let mut come = come.chunk_by(|a, b| a.0 == b.0).peekable();
-        let ranks_of =
-            |group: &[(Key<'_>, u32)]| group.iter().map(|pair| pair.1).collect::<Vec<_>>();
-        for index in 0..self.len() {
-            let key = self.key(index);
-            while let Some(group) = come.next_if(|group| group[0].0.parts() < key) {
+    fn of(main: Sorted, unkeyed: Vec<u32>) -> Option<Self> {
+        Some(Self { main: Arc::new(main), gone: Vec::new(), come: Sorted::default(), unkeyed })
+    }
+
+    /// This column after changes.
+    pub(super) fn changed(&self, moves: Moves<'_>) -> Option<Self> {
+        let Moves { leave, mut come, mut were_unkeyed, are_unkeyed } = moves;
+        // Who leaves came before, or was there from the beginning.
+        let mut left: Vec<(usize, u32)> = Vec::new();
+        let mut gone = self.gone.clone();
+        for (key, rank) in leave {
+            match self.come.find(key.parts()) {
+                Some(index) if self.come.ranks(index).binary_search(&rank).is_ok() => {
+                    left.push((index, rank));
+                }
+                _ => gone.extend(self.main.find(key.parts()).map(|index| (index as u32, rank))),
+            }
+        }
+        gone.sort();
+        left.sort_unstable();
+        come.sort_unstable();
+        let kept = |index: usize| {
+            let left = &left;
+            let ranks = self.come.ranks(index).iter().copied();
+            ranks.filter(move |&rank| left.binary_search(&(index, rank)).is_err())
+        };
+        let mut writer = Writer::like(&self.come);
+        let mut groups = come.chunk_by(|a, b| a.0 == b.0).peekable();
+        let ranks_of = |group: &[(Key<'_>, u32)]| group.iter().map(|it| it.1).collect::<Vec<_>>();
+        for index in 0..self.come.len() {
+            let key = self.come.key(index);
+            while let Some(group) = groups.next_if(|group| group[0].0.parts() < key) {
                 writer.push(group[0].0.parts(), ranks_of(group).into_iter());
             }
-            let held = self.ranks(index).iter().filter_map(stay);
-            match come.next_if(|group| group[0].0.parts() == key) {
+            match groups.next_if(|group| group[0].0.parts() == key) {
                 Some(group) => {
                     let mut ranks = ranks_of(group);
-                    ranks.extend(held);
-                    // Two runs in order: sorting merges them.
-                    ranks.sort();
+                    ranks.extend(kept(index));
+                    ranks.sort_unstable();
                     writer.push(key, ranks.into_iter());
                 }
-                None => writer.push(key, held),
+                None => writer.push(key, kept(index)),
             }
         }
-        for group in come {
+        for group in groups {
             writer.push(group[0].0.parts(), ranks_of(group).into_iter());
         }
-        let mut unkeyed = unkeyed.to_vec();
-        unkeyed.extend(self.unkeyed.iter().filter_map(stay));
+        were_unkeyed.sort_unstable();
+        let mut unkeyed = self.unkeyed.clone();
+        unkeyed.retain(|rank| were_unkeyed.binary_search(rank).is_err());
+        unkeyed.extend(are_unkeyed);
         unkeyed.sort();
-        writer.finish(unkeyed)
+        let changed = Self { main: Arc::clone(&self.main), gone, come: writer.finish()?, unkeyed };
+        if changed.gone.len() + changed.come.pairs() > FEW + changed.main.pairs() / PART {
+            return changed.renumbered(|rank| rank);
+        }
+        Some(changed)
     }
 
-    /// How many keys there are.
-    fn len(&self) -> usize {
-        self.ends.len()
+    /// This column with what came and went worked in, and with other ranks, as
+    /// `new_rank` tells.
+    pub(super) fn renumbered(&self, new_rank: impl Fn(u32) -> u32) -> Option<Self> {
+        let mut writer = Writer::like(&self.main);
+        let mut push = |key, main: Cow<'_, [u32]>, come: &[u32]| {
+            let mut ranks: Vec<u32> = main.iter().chain(come).map(|&rank| new_rank(rank)).collect();
+            if !ranks.is_sorted() {
+                ranks.sort_unstable();
+            }
+            writer.push(key, ranks.into_iter());
+        };
+        let mut others = (0..self.come.len()).peekable();
+        for index in 0..self.main.len() {
+            let key = self.main.key(index);
+            while let Some(other) = others.next_if(|&other| self.come.key(other) < key) {
+                push(self.come.key(other), Cow::default(), self.come.ranks(other));
+            }
+            let come = others.next_if(|&other| self.come.key(other) == key);
+            push(key, self.main_ranks(index), come.map_or(&[], |other| self.come.ranks(other)));
+        }
+        for other in others {
+            push(self.come.key(other), Cow::default(), self.come.ranks(other));
+        }
+        let mut unkeyed: Vec<u32> = self.unkeyed.iter().map(|&rank| new_rank(rank)).collect();
+        unkeyed.sort_unstable();
+        Self::of(writer.finish()?, unkeyed)
     }
 
-    fn span(&self, index: usize) -> Range<usize> {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        start as usize..self.ends[index] as usize
+    /// Who holds a key of `main` still.
+    fn main_ranks(&self, index: usize) -> Cow<'_, [u32]> {
+        let ranks = self.main.ranks(index);
+        let from = self.gone.partition_point(|&(key, _)| (key as usize) < index);
+        let gone = &self.gone[from..];
+        let gone = &gone[..gone.partition_point(|&(key, _)| key as usize == index)];
+        if gone.is_empty() {
+            return ranks.into();
+        }
+        let is_here = |rank: &u32| gone.binary_search_by_key(rank, |&(_, rank)| rank).is_err();
+        ranks.iter().copied().filter(is_here).collect()
     }
 
-    fn key(&self, index: usize) -> (u8, &[u8]) {
-        let key = &self.text[self.span(index)];
-        (key[0], &key[1..])
+    /// Who holds this key, by its place, in `main` or among what came.
+    fn ranks(&self, in_main: bool, index: usize) -> Cow<'_, [u32]> {
+        if in_main { self.main_ranks(index) } else { self.come.ranks(index).into() }
     }
 
-    fn ranks(&self, index: usize) -> &[u32] {
-        let start = index.checked_sub(1).map_or(0, |before| self.rank_ends[before]);
-        &self.ranks[start as usize..self.rank_ends[index] as usize]
-    }
-
-    /// The first key from which on `is_below` does not hold.
-    fn partition(&self, is_below: impl Fn((u8, &[u8])) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            if is_below(self.key(middle)) {
-                low = middle + 1;
-            } else {
-                high = middle;
+    fn find(&self, key: Key<'_>) -> Cow<'_, [u32]> {
+        let mut all = Union::default();
+        for (in_main, sorted) in self.layers() {
+            if let Some(index) = sorted.find(key.parts()) {
+                all.add(self.ranks(in_main, index));
             }
         }
-        low
+        all.finish()
     }
 
-    fn find(&self, key: Key<'_>) -> &[u32] {
-        let index = self.partition(|other| other < key.parts());
-        if index < self.len() && self.key(index) == key.parts() { self.ranks(index) } else { &[] }
-    }
-
-    /// The strings that begin with `prefix`.
-    fn strings(&self, tag: u8, prefix: &[u8]) -> Range<usize> {
-        let start = self.partition(|key| key < (tag, prefix));
-        start
-            ..self.partition(|key| key < (tag, prefix) || key.0 == tag && key.1.starts_with(prefix))
+    /// What never changes, and what came.
+    fn layers(&self) -> [(bool, &Sorted); 2] {
+        [(true, &self.main), (false, &self.come)]
     }
 
     /// About how many keys or ranks [`Column::hits`] looks at.
     pub(super) fn cost(&self, test: &Test) -> usize {
-        let tested = match test {
-            Test::Equal(_) | Test::Elements(_) => 0,
-            Test::Prefix(prefix) => self.strings(STRING, prefix).len(),
-            Test::Glob(glob) => self.strings(STRING, glob.prefix()).len(),
-            Test::Regex(_) | Test::Contains(_) | Test::Suffix(_) => self.len(),
-        };
+        let tested: usize = self
+            .layers()
+            .map(|(_, sorted)| match test {
+                Test::Equal(_) | Test::Elements(_) => 0,
+                Test::Prefix(prefix) => sorted.strings(STRING, prefix).len(),
+                Test::Glob(glob) => sorted.strings(STRING, glob.prefix()).len(),
+                Test::Regex(_) | Test::Contains(_) | Test::Suffix(_) => sorted.len(),
+            })
+            .iter()
+            .sum();
         tested + self.unkeyed.len()
     }
 
@@ -265,13 +243,16 @@ impl Column {
     /// does not tell. `look` tests an entry itself.
     pub(super) fn hits(&self, test: &Test, look: impl Fn(u32) -> bool) -> Option<Cow<'_, [u32]>> {
         let looked_at = || self.unkeyed.iter().copied().filter(|&rank| look(rank));
+        let equal = |key: Option<Key<'_>>| match key {
+            Some(key) => self.find(key),
+            None => looked_at().collect(),
+        };
         match test {
-            Test::Equal(expected) => Some(match Key::new(View::new(expected).token(), 0) {
-                Some(key) => Cow::Borrowed(self.find(key)),
-                None => looked_at().collect(),
-            }),
+            Test::Equal(expected) => {
+                return Some(equal(Key::new(View::new(expected).token(), 0)));
+            }
             // Any array will do, also one without keys.
-            Test::Elements(expected) if expected.is_empty() => None,
+            Test::Elements(expected) if expected.is_empty() => return None,
             Test::Elements(expected) => {
                 let mut hits: Option<Cow<'_, [u32]>> = None;
                 for element in expected {
@@ -280,138 +261,78 @@ impl Column {
                     };
                     let held = self.find(key);
                     hits = Some(match hits {
-                        Some(hits) => intersect(&hits, held).into(),
-                        None => held.into(),
+                        Some(hits) => intersect(&hits, &held).into(),
+                        None => held,
                     });
                 }
-                hits
+                return hits;
             }
-            Test::Glob(glob) => match glob.literal() {
-                Some(text) => Some(match Key::of_text(text) {
-                    Some(key) => Cow::Borrowed(self.find(key)),
-                    None => looked_at().collect(),
-                }),
-                None => Some(self.pass(self.strings(STRING, glob.prefix()), test, looked_at())),
-            },
-            Test::Prefix(prefix) => {
-                let lists = self.strings(STRING, prefix).map(|index| self.ranks(index));
-                Some(union(lists, looked_at()))
-            }
-            Test::Regex(_) | Test::Suffix(_) => {
-                Some(self.pass(self.strings(STRING, b""), test, looked_at()))
-            }
-            Test::Contains(part) => {
-                let mut lists = Vec::new();
-                for tag in [STRING, STRING + ELEMENT] {
-                    self.containing(self.strings(tag, b""), part, |index| {
-                        lists.push(self.ranks(index))
-                    });
+            Test::Glob(glob) => {
+                if let Some(text) = glob.literal() {
+                    return Some(equal(Key::of_text(text)));
                 }
-                Some(union(lists.into_iter(), looked_at()))
+            }
+            _ => {}
+        }
+        let mut all = Union::default();
+        for (in_main, sorted) in self.layers() {
+            let mut add = |index| all.add(self.ranks(in_main, index));
+            let passes = |index: &usize| test.passes_text(sorted.key(*index).1);
+            match test {
+                Test::Prefix(prefix) => sorted.strings(STRING, prefix).for_each(add),
+                Test::Suffix(suffix) => {
+                    sorted.containing(sorted.strings(STRING, b""), &Finder::new(suffix), true, add);
+                }
+                Test::Contains(part) => {
+                    for tag in [STRING, STRING + ELEMENT] {
+                        sorted.containing(sorted.strings(tag, b""), part, false, &mut add);
+                    }
+                }
+                Test::Glob(glob) => {
+                    sorted.strings(STRING, glob.prefix()).filter(passes).for_each(add);
+                }
+                _ => sorted.strings(STRING, b"").filter(passes).for_each(add),
             }
         }
-    }
-
-    /// The ranks of those of the strings that pass.
-    fn pass(
-        &self,
-        strings: Range<usize>,
-        test: &Test,
-        others: impl Iterator<Item = u32>,
-    ) -> Cow<'_, [u32]> {
-        let lists = strings
-            .filter(|&index| test.passes_text(self.key(index).1))
-            .map(|index| self.ranks(index));
-        union(lists, others)
-    }
-
-    /// Gives those of the strings that `part` is in: looks for it in all of
-    /// them at once.
-    fn containing(
-        &self,
-        strings: Range<usize>,
-        part: &memchr::memmem::Finder<'_>,
-        mut give: impl FnMut(usize),
-    ) {
-        if part.needle().is_empty() {
-            return strings.for_each(give);
-        }
-        let Some(last) = strings.clone().last() else { return };
-        let end = self.span(last).end;
-        let mut from = self.span(strings.start).start;
-        while let Some(at) = part.find(&self.text[from..end]) {
-            let start = from + at;
-            let index = self.ends.partition_point(|&end| end as usize <= start);
-            let span = self.span(index);
-            // Not across strings, nor over the tag.
-            if start > span.start && start + part.needle().len() <= span.end {
-                give(index);
-                from = span.end;
-            } else {
-                from = start + 1;
-            }
-        }
+        all.add(looked_at().collect());
+        Some(all.finish())
     }
 }
 
-/// Writes a column, key by key in order.
+/// Gathers what is in any of several lists, each in order.
 #[derive(Default)]
-struct Writer {
-    text: Vec<u8>,
-    ends: Vec<u32>,
-    rank_ends: Vec<u32>,
-    ranks: Vec<u32>,
-    is_too_large: bool,
+struct Union<'a> {
+    only: Option<Cow<'a, [u32]>>,
+    /// If there are more.
+    all: Vec<u32>,
 }
 
-impl Writer {
-    /// Adds a key, unless nobody holds it.
-    fn push(&mut self, (tag, bytes): (u8, &[u8]), ranks: impl Iterator<Item = u32>) {
-        let before = self.ranks.len();
-        self.ranks.extend(ranks);
-        if self.ranks.len() == before || self.is_too_large {
+impl<'a> Union<'a> {
+    fn add(&mut self, list: Cow<'a, [u32]>) {
+        if list.is_empty() {
             return;
         }
-        self.text.push(tag);
-        self.text.extend_from_slice(bytes);
-        match (u32::try_from(self.text.len()), u32::try_from(self.ranks.len())) {
-            (Ok(end), Ok(rank_end)) => {
-                self.ends.push(end);
-                self.rank_ends.push(rank_end);
-            }
-            _ => self.is_too_large = true,
+        if self.only.is_none() && self.all.is_empty() {
+            self.only = Some(list);
+            return;
         }
+        if let Some(only) = self.only.take() {
+            self.all.extend_from_slice(&only);
+        }
+        self.all.extend_from_slice(&list);
     }
 
-    fn finish(mut self, unkeyed: Vec<u32>) -> Option<Column> {
-        if self.is_too_large {
-            return None;
+    /// In order, each once.
+    fn finish(self) -> Cow<'a, [u32]> {
+        let mut all = self.all;
+        if let Some(only) = self.only {
+            return only;
         }
-        self.text.shrink_to_fit();
-        self.ends.shrink_to_fit();
-        self.rank_ends.shrink_to_fit();
-        let Self { text, ends, rank_ends, ranks, .. } = self;
-        Some(Column { text, ends, rank_ends, ranks, unkeyed })
+        // Runs that are in order each: a sort that merges them.
+        all.sort();
+        all.dedup();
+        all.into()
     }
-}
-
-/// What is in any of the lists, once.
-fn union<'a>(
-    lists: impl Iterator<Item = &'a [u32]>,
-    others: impl Iterator<Item = u32>,
-) -> Cow<'a, [u32]> {
-    let (mut lists, mut others): (Peekable<_>, Peekable<_>) = (lists.peekable(), others.peekable());
-    let Some(first) = lists.next() else { return others.collect() };
-    if lists.peek().is_none() && others.peek().is_none() {
-        return Cow::Borrowed(first);
-    }
-    let mut all = first.to_vec();
-    lists.for_each(|list| all.extend_from_slice(list));
-    all.extend(others);
-    // Runs that are in order each: a sort that merges them.
-    all.sort();
-    all.dedup();
-    all.into()
 }
 
 /// What is in both lists.

@@ -1,7 +1,8 @@
 //! Fields: the part of an entry that a condition looks at.
 
 use crate::entries::entry::Entry;
-use crate::value::{Token, View, put_string};
+use crate::entries::lookup::lookup;
+use crate::value::{Value, put_string};
 
 /// Longest path that is remembered, in about as many bytes as it takes.
 const REMEMBERED: usize = 4096;
@@ -63,19 +64,6 @@ fn key_of(text: &[u8]) -> Box<[u8]> {
     key.into()
 }
 
-/// The value under `key`, if `map` is a map and has one. Walks it: an index
-/// for each map that a search passes would cost more memory than time.
-fn lookup<'a>(map: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    let mut view = View::new(map);
-    let Token::Map(len) = view.token() else { return None };
-    (0..len).find_map(|_| {
-        let is_it = view.rest().starts_with(key);
-        view.skip();
-        let value = view.skip();
-        is_it.then_some(value)
-    })
-}
-
 impl Field {
     /// The field that a key of a filter names, the operator taken off; else
     /// what is wrong with it.
@@ -117,6 +105,20 @@ impl Field {
         match self {
             Self::Meta(path) | Self::Data(path) => path.size() > REMEMBERED,
             _ => false,
+        }
+    }
+
+    /// Whether both have the same there, as far as that is quickly told.
+    pub(super) fn is_surely_same(&self, a: &Entry, b: &Entry) -> bool {
+        let same = |a: &Value, b: &Value| a.is_same_cell(b) || a.as_bytes() == b.as_bytes();
+        match self {
+            Self::Kind => a.kind() == b.kind(),
+            Self::Namespace | Self::Name | Self::Id => a.id_parts() == b.id_parts(),
+            Self::Meta(_) => same(a.meta(), b.meta()),
+            Self::Data(_) => match (a.data(), b.data()) {
+                (Some(a), Some(b)) => same(a, b),
+                (a, b) => a.is_none() && b.is_none(),
+            },
         }
     }
 

@@ -7,7 +7,9 @@ use super::cache::Cache;
 use super::column::intersect;
 use super::field::Field;
 use super::filter::{Condition, Filter};
+use super::hits::{Hits, slot};
 use super::test::Test;
+use crate::entries::entry::Entry;
 use crate::entries::state::State;
 
 /// Testing an entry costs about as much as looking at so many keys of a
@@ -30,11 +32,12 @@ pub(super) fn scan(state: &State, filter: &Filter) -> Vec<u32> {
 }
 
 /// As [`scan`], with the help of indexes.
-pub(super) fn search(state: &State, cache: &Cache, filter: &Filter) -> Vec<u32> {
+pub(super) fn search(state: &State, cache: &Cache, filter: &Filter) -> Hits {
     if filter.conditions.is_empty() {
-        return state.slots().map(|(&slot, ())| slot).collect();
+        return Hits::of_slots(state.slots().map(|(&slot, ())| slot));
     }
-    let Some(place) = state.indexes.place(state, cache) else { return scan(state, filter) };
+    let scan = || Hits::of_slots(scan(state, filter));
+    let Some(place) = state.indexes.place(state, cache) else { return scan() };
     let mut tested = Vec::new();
     let mut indexed = Vec::new();
     for condition in &filter.conditions {
@@ -62,52 +65,59 @@ pub(super) fn search(state: &State, cache: &Cache, filter: &Filter) -> Vec<u32> 
     }
     match hits {
         Some(hits) => join(state, &place, &hits, &tested, filter),
-        None => scan(state, filter),
+        None => scan(),
     }
 }
 
-/// The slots of what was found in the base and passes the rest of the tests,
-/// together with what matches among the entries that are not as in the base.
+/// What was found in the base and passes the rest of the tests, together with
+/// what matches among the entries that are not as in the base.
 fn join(
     state: &State,
     place: &Place,
     hits: &[u32],
     tested: &[&Condition],
     filter: &Filter,
-) -> Vec<u32> {
+) -> Hits {
     let Place { base, changed } = place;
-    let passes = |slot: &u32| {
-        tested.is_empty()
-            || state
-                .entries
-                .get(*slot)
-                .is_some_and(|entry| tested.iter().all(|condition| condition.holds(entry)))
+    let numbering = &base.numbering;
+    // Where entries are by their slots, that is the state's own.
+    let is_found = |&rank: &u32| {
+        (changed.is_empty() || changed.binary_search(&numbering.slot(rank)).is_err())
+            && (tested.is_empty()
+                || base
+                    .entry(rank)
+                    .is_some_and(|entry| tested.iter().all(|condition| condition.holds(entry))))
     };
-    let found = hits.iter().map(|&rank| base.slot(rank));
-    if changed.is_empty() {
-        return found.filter(passes).collect();
-    }
-    let is_same = |slot: &u32| changed.binary_search(slot).is_err();
-    let found: Vec<u32> = found.filter(is_same).filter(passes).collect();
-    let mut come: Vec<(&_, u32)> = changed
+    let place_of = |rank: u32| match numbering.is_as_made(rank) {
+        true => rank,
+        false => slot(numbering.slot(rank)),
+    };
+    // Late ranks stand behind, wherever their ids do.
+    let (ordered, late) = hits.split_at(hits.partition_point(|&rank| rank < numbering.ordered()));
+    let late = late.iter().copied().filter(is_found).map(|rank| numbering.slot(rank));
+    let come = changed
         .iter()
-        .filter_map(|&slot| Some((state.entries.get(slot)?, slot)))
-        .filter(|(entry, _)| filter.matches(entry))
-        .collect();
-    if come.is_empty() {
-        return found;
+        .copied()
+        .filter(|&slot| state.entries.get(slot).is_some_and(|entry| filter.matches(entry)));
+    let mut come: Vec<(&Entry, u32)> =
+        late.chain(come).filter_map(|slot| Some((state.entries.get(slot)?, slot))).collect();
+    if come.is_empty() && changed.is_empty() && tested.is_empty() {
+        let places = ordered.iter().copied().map(place_of).collect();
+        return Hits::of_places(&numbering.entries, places);
     }
-    come.sort_unstable_by(|a, b| a.0.id().cmp(b.0.id()));
+    let found = ordered.iter().copied().filter(is_found);
+    come.sort_unstable_by(|a, b| a.0.id_parts().cmp(&b.0.id_parts()));
+    let found: Vec<u32> = found.collect();
     let mut all = Vec::with_capacity(found.len() + come.len());
     let mut rest = &found[..];
-    for (entry, slot) in come {
-        let id = entry.id().parts();
-        let (below, above) =
-            rest.split_at(rest.partition_point(|&other| state.entries.compare(other, id).is_lt()));
-        all.extend_from_slice(below);
-        all.push(slot);
+    for (entry, come) in come {
+        let id = entry.id_parts();
+        let is_below = |&rank: &u32| base.entry(rank).is_some_and(|other| other.id_parts() < id);
+        let (below, above) = rest.split_at(rest.partition_point(is_below));
+        all.extend(below.iter().copied().map(place_of));
+        all.push(slot(come));
         rest = above;
     }
-    all.extend_from_slice(rest);
-    all
+    all.extend(rest.iter().copied().map(place_of));
+    Hits::of_places(&numbering.entries, all)
 }

@@ -10,16 +10,18 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::codec;
 use super::sqlite::{SKIP, SqliteHistory, changeset_of, in_transaction, skip_of};
+use super::{Changeset, codec};
 use crate::entries::EntryError;
 use crate::entries::id::IdRef;
 use crate::entries::lineage::ROOT;
 use crate::entries::op::{Op, OpKind};
 use crate::entries::squash::Squash;
+use crate::platform::sync::Mutex;
 use crate::storage::{NetRow, Tally, Versions};
 
-/// Operations in one transaction.
+/// Operations in one transaction. While it lasts, whoever makes a version
+/// waits; and pages that several of them change are written once.
 const PORTION: usize = 256;
 /// How long one call goes on.
 const STINT: Duration = Duration::from_millis(10);
@@ -32,8 +34,9 @@ pub(in crate::entries) struct Deriver {
     /// The versions that come next, oldest first, and from where.
     base: u64,
     chain: VecDeque<u64>,
-    /// The changeset that is being added, and how much of it is.
-    step: Option<(Step, usize)>,
+    /// The changesets that are being added, and how much of the first is.
+    steps: VecDeque<Step>,
+    done: usize,
     /// Versions since the last skip of level 1, if that is known.
     since_skip: Option<usize>,
 }
@@ -41,7 +44,7 @@ pub(in crate::entries) struct Deriver {
 /// From one version to one beside it.
 struct Step {
     to: u64,
-    ops: Vec<Op>,
+    ops: Changeset,
     is_forward: bool,
 }
 
@@ -80,10 +83,10 @@ impl SqliteHistory {
         }
         let until = Instant::now() + STINT;
         while Instant::now() < until {
-            let result = deriver.portion();
+            let result = deriver.portion(&self.writing);
             if !matches!(result, Ok(true)) {
                 // What was done in vain is done again.
-                deriver.step = None;
+                deriver.forget_plan();
                 return result;
             }
         }
@@ -93,58 +96,99 @@ impl SqliteHistory {
 
 impl Deriver {
     pub(in crate::entries) fn new(versions: Versions) -> Self {
-        Self { versions, base: ROOT, chain: VecDeque::new(), step: None, since_skip: None }
+        let (chain, steps) = (VecDeque::new(), VecDeque::new());
+        Self { versions, base: ROOT, chain, steps, done: 0, since_skip: None }
     }
 
-    /// Does one transaction's worth. Tells whether more is left.
-    fn portion(&mut self) -> Result<bool, EntryError> {
+    fn forget_plan(&mut self) {
+        self.chain.clear();
+        self.steps.clear();
+        self.done = 0;
+        self.since_skip = None;
+    }
+
+    /// Does one transaction's worth. Tells whether more is left. `writing` is
+    /// held by whoever writes.
+    fn portion(&mut self, writing: &Mutex<()>) -> Result<bool, EntryError> {
         let tally = self.versions.tally()?;
         if tally.touched.is_some() {
             // Whoever writes next clears up.
             return Ok(false);
         }
         let at = self.versions.note("net_version")?;
-        if self.step.is_none() && !self.plan(at, tally.head)? {
+        if !self.plan(at, tally.head, writing)? {
             return Ok(false);
         }
-        let Some((step, done)) = &mut self.step else { return Ok(false) };
-        let end = step.ops.len().min(*done + PORTION);
-        let is_last = end == step.ops.len();
-        let (portion, to) = (&step.ops[*done..end], step.to);
-        let written = in_transaction(&self.versions, |versions| {
-            // Others may have been faster, or have taken versions out.
-            if versions.tally()?.epoch != tally.epoch || versions.note("net_version")? != at {
-                return Ok(false);
+        if self.steps.is_empty() {
+            return Ok(true);
+        }
+        // Whole changesets, and a part of the last.
+        let mut room = PORTION;
+        let mut whole = 0;
+        let mut from = self.done;
+        for step in &self.steps {
+            let left = step.ops.len() - from;
+            if left > room {
+                break;
             }
-            for op in portion {
-                put(versions, op)?;
-            }
-            versions.set_note("net_next", (!is_last).then_some(to))?;
-            if is_last {
-                versions.set_note("net_version", Some(to))?;
-            }
-            Ok(true)
-        })?;
-        *done = end;
-        let is_forward = step.is_forward;
+            (room, whole, from) = (room - left, whole + 1, 0);
+        }
+        let part = match whole {
+            0 => self.done + room,
+            _ => 0,
+        };
+        let Self { steps, done, versions, .. } = self;
+        let written = {
+            let _writing = writing.lock();
+            in_transaction(versions, |versions| {
+                // Others may have been faster, or have taken versions out.
+                if versions.tally()?.epoch != tally.epoch || versions.note("net_version")? != at {
+                    return Ok(false);
+                }
+                let mut from = *done;
+                for step in steps.iter().take(whole) {
+                    step.ops[from..].iter().try_for_each(|op| put(versions, op))?;
+                    from = 0;
+                }
+                if let Some(begun) = steps.front().filter(|_| whole == 0) {
+                    begun.ops[from..part].iter().try_for_each(|op| put(versions, op))?;
+                    versions.set_note("net_next", Some(begun.to))?;
+                } else if let Some(last) = steps.get(whole - 1) {
+                    versions.set_note("net_next", None)?;
+                    versions.set_note("net_version", Some(last.to))?;
+                }
+                Ok(true)
+            })?
+        };
         if !written {
-            self.chain.clear();
-            self.step = None;
-            self.since_skip = None;
-        } else if is_last {
-            self.base = to;
-            self.step = None;
-            self.since_skip = match is_forward {
-                true => Some(add_skips(&self.versions, to, self.since_skip, tally.epoch)?),
+            self.forget_plan();
+            return Ok(true);
+        }
+        self.done = part;
+        for step in self.steps.drain(..whole).collect::<Vec<_>>() {
+            self.base = step.to;
+            self.since_skip = match step.is_forward {
+                true => {
+                    let since = self.since_skip;
+                    Some(add_skips(&self.versions, step.to, since, tally.epoch, writing)?)
+                }
                 false => None,
             };
         }
         Ok(true)
     }
 
-    /// Finds the next step from the net's version towards the head; false if
-    /// there is none.
-    fn plan(&mut self, at: Option<u64>, head: u64) -> Result<bool, EntryError> {
+    /// Reads the next steps from the net's version towards the head, a portion
+    /// of them; false if there are none. Without any, the net was cleared.
+    fn plan(
+        &mut self,
+        at: Option<u64>,
+        head: u64,
+        writing: &Mutex<()>,
+    ) -> Result<bool, EntryError> {
+        if !self.steps.is_empty() {
+            return Ok(true);
+        }
         let versions = &self.versions;
         let from = at.unwrap_or(ROOT);
         if from == head && versions.note("net_next")?.is_none() {
@@ -163,25 +207,28 @@ impl Deriver {
                 self.chain.clear();
             }
         }
-        let step = match self.chain.pop_front() {
-            Some(to) => {
-                let ops = changeset_of(versions, to)?.to_vec();
-                Step { to, ops, is_forward: true }
-            }
-            // The head went back, and the net follows, if originals tell what
-            // was there before; else it begins anew.
-            None if versions.note("has_baseline")?.is_some() || from == ROOT => {
-                in_transaction(versions, |versions| Ok(versions.clear_net()?))?;
-                return Ok(true);
-            }
-            None => {
-                let to = versions.parent(from)?.unwrap_or(ROOT);
-                let changeset = changeset_of(versions, from)?;
-                let ops = changeset.iter().rev().filter_map(Op::inverse).collect();
-                Step { to, ops, is_forward: false }
-            }
-        };
-        self.step = Some((step, 0));
+        let mut planned = 0;
+        while planned < PORTION
+            && let Some(to) = self.chain.pop_front()
+        {
+            let ops = changeset_of(versions, to)?;
+            planned += ops.len().max(1);
+            self.steps.push_back(Step { to, ops, is_forward: true });
+        }
+        if !self.steps.is_empty() {
+            return Ok(true);
+        }
+        // The head went back, and the net follows, if originals tell what was
+        // there before; else it begins anew.
+        if versions.note("has_baseline")?.is_some() || from == ROOT {
+            let _writing = writing.lock();
+            in_transaction(versions, |versions| Ok(versions.clear_net()?))?;
+            return Ok(true);
+        }
+        let to = versions.parent(from)?.unwrap_or(ROOT);
+        let changeset = changeset_of(versions, from)?;
+        let ops = changeset.iter().rev().filter_map(Op::inverse).collect();
+        self.steps.push_back(Step { to, ops, is_forward: false });
         Ok(true)
     }
 }
@@ -209,6 +256,7 @@ fn add_skips(
     version: u64,
     since: Option<usize>,
     epoch: u64,
+    writing: &Mutex<()>,
 ) -> Result<usize, EntryError> {
     let steps = match since {
         Some(since) => since + 1,
@@ -233,6 +281,7 @@ fn add_skips(
         if bytes.len() > LARGEST_SKIP {
             break;
         }
+        let _writing = writing.lock();
         in_transaction(versions, |versions| {
             let tally = versions.tally()?;
             if tally.epoch == epoch && tally.touched.is_none() {

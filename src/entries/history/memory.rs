@@ -29,7 +29,7 @@ impl Default for MemoryHistory {
 
 impl History for MemoryHistory {
     fn open(&self) -> Result<Opened, EntryError> {
-        Ok(Opened { stored: self.stored()?, net: Vec::new(), is_closed: true })
+        Ok(Opened { stored: self.stored()?, net: Vec::new(), is_closed: true, behind: 0 })
     }
 
     fn stored(&self) -> Result<Stored, EntryError> {

@@ -55,6 +55,8 @@ pub(super) struct Opened {
     /// Whether every entry that the history changes was created in it. If not,
     /// there was a baseline that is not known now.
     pub(super) is_closed: bool,
+    /// How many versions nothing is derived from yet.
+    pub(super) behind: u64,
 }
 
 /// A backend of the history. Writes come one at a time, from whoever has the
@@ -65,6 +67,11 @@ pub(super) trait History: Send + Sync {
 
     /// What is stored now; others may have written.
     fn stored(&self) -> Result<Stored, EntryError>;
+
+    /// As [`History::stored`], for whoever has the turn and will write.
+    fn stored_in_turn(&self) -> Result<Stored, EntryError> {
+        self.stored()
+    }
 
     /// Whether earlier versions can be asked for.
     fn keeps_versions(&self) -> bool {

@@ -14,7 +14,7 @@ pub(in crate::entries) struct NoHistory {
 
 impl History for NoHistory {
     fn open(&self) -> Result<Opened, EntryError> {
-        Ok(Opened { stored: self.stored()?, net: Vec::new(), is_closed: true })
+        Ok(Opened { stored: self.stored()?, net: Vec::new(), is_closed: true, behind: 0 })
     }
 
     fn stored(&self) -> Result<Stored, EntryError> {

@@ -31,6 +31,9 @@ pub(in crate::entries) struct SqliteHistory {
     reader: Mutex<Option<Versions>>,
     /// What is derived is written behind by this one, which waits for no disk.
     pub(super) deriver: Mutex<Option<Deriver>>,
+    /// Held to write by either of the two that do: waiting for each other here
+    /// is faster than asking SQLite again and again.
+    pub(super) writing: Mutex<()>,
     is_read_only: bool,
     has_tables: AtomicBool,
 }
@@ -46,6 +49,7 @@ impl SqliteHistory {
             writer: Mutex::new(writer),
             reader: Mutex::new(Some(reader)),
             deriver: Mutex::new(deriver.map(Deriver::new)),
+            writing: Mutex::default(),
             has_tables: AtomicBool::new(false),
         }
     }
@@ -82,13 +86,15 @@ impl SqliteHistory {
         in_transaction(open(&writer)?, |versions| Ok(versions.create_tables()?))
     }
 
-    /// Writes in one transaction, if the history is still as `expected`.
+    /// Writes in one transaction, if the history is still as `expected`; gives
+    /// what is stored then, as `write` says.
     fn write(
         &self,
         expected: Stored,
-        write: impl FnOnce(&Versions, Tally) -> Result<(), EntryError>,
+        write: impl FnOnce(&Versions, Tally) -> Result<Stored, EntryError>,
     ) -> Result<Stored, EntryError> {
         let writer = self.writer.lock();
+        let _writing = self.writing.lock();
         in_transaction(open(&writer)?, |versions| {
             if !versions.has_tables()? {
                 versions.create_tables()?;
@@ -98,10 +104,14 @@ impl SqliteHistory {
                 return Err(EntryError::Overtaken);
             }
             versions.forget_touched(tally)?;
-            write(versions, tally)?;
-            // Our triggers noted our own rows.
-            versions.set_note("touched", None)?;
-            Ok(stored_of(versions.tally()?))
+            let stored = write(versions, tally)?;
+            if tally.touched.is_some() {
+                // After a stranger, the epoch is another.
+                return Ok(stored_of(versions.tally()?));
+            }
+            let Stored { head, last, epoch } = stored;
+            versions.expect_tally(Tally { head, last, epoch: epoch / 2, touched: None })?;
+            Ok(stored)
         })
     }
 }
@@ -295,16 +305,30 @@ impl History for SqliteHistory {
             }
             Ok(Opened {
                 stored: stored_of(tally),
+                behind: chain.len() as u64,
                 is_closed: net.is_closed,
                 net: net.into_entries(),
             })
         })?;
-        let nothing = || Opened { stored: Stored::default(), net: Vec::new(), is_closed: true };
+        let nothing =
+            || Opened { stored: Stored::default(), net: Vec::new(), is_closed: true, behind: 0 };
         Ok(opened.unwrap_or_else(nothing))
     }
 
     fn stored(&self) -> Result<Stored, EntryError> {
         Ok(self.read(|versions| Ok(stored_of(versions.tally()?)))?.unwrap_or_default())
+    }
+
+    fn stored_in_turn(&self) -> Result<Stored, EntryError> {
+        if self.has_tables.load(Ordering::Acquire) {
+            // What this connection wrote last it has in memory; the reader
+            // would have to read it.
+            let writer = self.writer.lock();
+            if let Some(versions) = &*writer {
+                return Ok(stored_of(versions.tally()?));
+            }
+        }
+        self.stored()
     }
 
     fn lineage(&self) -> Result<Lineage, EntryError> {
@@ -366,12 +390,16 @@ impl History for SqliteHistory {
         }
         self.write(expected, |versions, _| {
             versions.insert(&row_of(version), &bytes)?;
-            Ok(versions.set_head(version.id)?)
+            versions.set_head(version.id)?;
+            Ok(Stored { head: version.id, last: expected.last.max(version.id), ..expected })
         })
     }
 
     fn move_head(&self, expected: Stored, head: u64) -> Result<Stored, EntryError> {
-        self.write(expected, |versions, _| Ok(versions.set_head(head)?))
+        self.write(expected, |versions, _| {
+            versions.set_head(head)?;
+            Ok(Stored { head, ..expected })
+        })
     }
 
     fn prune(
@@ -396,7 +424,8 @@ impl History for SqliteHistory {
             versions.remove_dangling_skips()?;
             forget_net_of(versions, gone)?;
             versions.set_note("last_version", Some(tally.last))?;
-            Ok(versions.set_note("epoch", Some(tally.epoch + 1))?)
+            versions.set_note("epoch", Some(tally.epoch + 1))?;
+            Ok(stored_of(versions.tally()?))
         })
     }
 

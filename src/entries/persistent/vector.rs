@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Children of an inner node: wide, so that a million places are four levels.
-const FAN_BITS: u32 = 5;
+/// Children of an inner node. A change copies the path to a place, and that
+/// touches the reference count of each child in it: narrow nodes have fewer of
+/// them, though the path is longer.
+const FAN_BITS: u32 = 3;
 const FAN: usize = 1 << FAN_BITS;
-/// Values of a leaf: narrow, because copying one touches the reference count
-/// of each value in it.
-const LEAF_BITS: u32 = 4;
+/// Values of a leaf: even fewer, as their counts are in nobody's cache.
+const LEAF_BITS: u32 = 2;
 const LEAF: usize = 1 << LEAF_BITS;
 
 #[derive(Clone)]

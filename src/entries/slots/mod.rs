@@ -5,26 +5,32 @@
 //! slot as long as any state holds an entry under it; then the slot serves
 //! another id. So a state never meets a slot that changed hands.
 
-use std::hash::BuildHasher;
+mod directory;
+
 use std::sync::{Arc, Weak};
 
 use foldhash::fast::RandomState;
-use hashbrown::{HashSet, HashTable};
+use hashbrown::HashSet;
 
+use self::directory::{Directory, Search};
 use super::id::{Body, Id, IdRef};
 use crate::platform::fork;
-use crate::platform::sync::{Mutex, RwLock};
-
-/// More than threads that look up at a time.
-const SHARDS: usize = 64;
+use crate::platform::sync::Mutex;
 
 /// The slots of one registry.
 pub(super) struct Slots {
     generation: u32,
     hasher: RandomState,
-    shards: [RwLock<HashTable<Known>>; SHARDS],
-    free: Mutex<Free>,
+    directory: Directory,
+    ids: Mutex<Ids>,
     kinds: Mutex<Kinds>,
+}
+
+/// The ids in use, and which slots are free.
+#[derive(Default)]
+struct Ids {
+    by_slot: Vec<Known>,
+    returned: Vec<u32>,
 }
 
 /// The kinds in use: few, of many entries.
@@ -36,18 +42,10 @@ struct Kinds {
 }
 
 /// An id in use.
+#[derive(Default)]
 struct Known {
     hash: u64,
-    slot: u32,
     id: Weak<Body>,
-}
-
-/// Which slots are free.
-#[derive(Default)]
-struct Free {
-    returned: Vec<u32>,
-    /// From here on none was used yet.
-    next: u32,
 }
 
 /// The right of an id to its slot.
@@ -72,26 +70,16 @@ impl Slots {
         Arc::new(Self {
             generation: fork::generation(),
             hasher: RandomState::default(),
-            shards: std::array::from_fn(|_| RwLock::default()),
-            free: Mutex::default(),
+            directory: Directory::new(),
+            ids: Mutex::default(),
             kinds: Mutex::default(),
         })
     }
 
     /// Whether this process is a child of the one that made them.
+    #[inline]
     pub(super) fn is_forked(&self) -> bool {
         self.generation != fork::generation()
-    }
-
-    #[inline]
-    fn hash(&self, id: IdRef<'_>) -> u64 {
-        self.hasher.hash_one((id.ns, id.name))
-    }
-
-    #[inline]
-    fn shard(&self, hash: u64) -> &RwLock<HashTable<Known>> {
-        // The table uses the low and the highest bits.
-        &self.shards[(hash >> 40) as usize % SHARDS]
     }
 
     /// Gives the slots that may be `id`'s to `test` until it takes one. They
@@ -102,13 +90,21 @@ impl Slots {
         id: IdRef<'_>,
         mut test: impl FnMut(u32) -> Option<T>,
     ) -> Option<T> {
-        let hash = self.hash(id);
-        let shard = self.shard(hash).read();
-        shard.iter_hash(hash).find_map(
-            |known| {
-                if known.hash == hash { test(known.slot) } else { None }
-            },
-        )
+        let hash = id.hash_by(&self.hasher);
+        match self.directory.find(hash, &mut test) {
+            Search::Found(found) => Some(found),
+            Search::Nothing => None,
+            Search::Unsure => self.find_locked(hash, test),
+        }
+    }
+
+    #[cold]
+    fn find_locked<T>(&self, hash: u64, test: impl FnMut(u32) -> Option<T>) -> Option<T> {
+        let _nobody_changes_it = self.ids.lock();
+        match self.directory.find(hash, test) {
+            Search::Found(found) => Some(found),
+            Search::Nothing | Search::Unsure => None,
+        }
     }
 
     /// The id as this registry has it, and its slot.
@@ -119,27 +115,27 @@ impl Slots {
             return (id.clone(), lease.slot);
         }
         let wanted = id.parts();
-        let hash = self.hash(wanted);
+        let hash = wanted.hash_by(&self.hasher);
         // What is looked at may lose its last reference here; it must not with
         // the lock held, which giving back takes.
         let mut looked_at = Vec::new();
-        let mut shard = self.shard(hash).write();
-        for known in shard.iter_hash(hash) {
-            if let Some(body) = known.id.upgrade() {
-                if body.parts() == wanted {
-                    let slot = known.slot;
-                    drop(shard);
-                    return (Id::from_body(body), slot);
-                }
-                looked_at.push(body);
+        let mut ids = self.ids.lock();
+        let known = self.directory.find(hash, |slot| {
+            let body = ids.by_slot[slot as usize].id.upgrade()?;
+            if body.parts() == wanted {
+                return Some((Id::from_body(body), slot));
             }
+            looked_at.push(body);
+            None
+        });
+        if let Search::Found(known) = known {
+            return known;
         }
-        let slot = self.take();
+        let slot = ids.take();
         let lease = Lease { slots: Arc::clone(self), hash, slot };
         let fresh = Id::leased(wanted, Some(lease));
-        let known = Known { hash, slot, id: Arc::downgrade(fresh.body()) };
-        shard.insert_unique(hash, known, |known| known.hash);
-        drop(shard);
+        ids.by_slot[slot as usize] = Known { hash, id: Arc::downgrade(fresh.body()) };
+        self.directory.insert(hash, slot, |slot| ids.hash_of(slot));
         (fresh, slot)
     }
 
@@ -157,21 +153,24 @@ impl Slots {
         Arc::clone(kind)
     }
 
-    fn take(&self) -> u32 {
-        let mut free = self.free.lock();
-        free.returned.pop().unwrap_or_else(|| {
-            free.next += 1;
-            free.next - 1
+    fn give_back(&self, hash: u64, slot: u32) {
+        let mut ids = self.ids.lock();
+        self.directory.remove(hash, slot, |slot| ids.hash_of(slot));
+        ids.by_slot[slot as usize] = Known::default();
+        ids.returned.push(slot);
+    }
+}
+
+impl Ids {
+    fn take(&mut self) -> u32 {
+        self.returned.pop().unwrap_or_else(|| {
+            self.by_slot.push(Known::default());
+            self.by_slot.len() as u32 - 1
         })
     }
 
-    fn give_back(&self, hash: u64, slot: u32) {
-        let mut shard = self.shard(hash).write();
-        if let Ok(entry) = shard.find_entry(hash, |known| known.slot == slot) {
-            entry.remove();
-        }
-        drop(shard);
-        self.free.lock().returned.push(slot);
+    fn hash_of(&self, slot: u32) -> u64 {
+        self.by_slot[slot as usize].hash
     }
 }
 
@@ -214,8 +213,8 @@ mod tests {
                 });
             }
         });
-        assert!(slots.shards.iter().all(|shard| shard.read().is_empty()));
-        let free = slots.free.lock();
-        assert_eq!(free.returned.len(), free.next as usize);
+        assert_eq!(slots.directory.len(), 0);
+        let ids = slots.ids.lock();
+        assert_eq!(ids.returned.len(), ids.by_slot.len());
     }
 }
