@@ -104,7 +104,8 @@ impl Deriver {
             return Ok(false);
         }
         let at = self.versions.note("net_version")?;
-        if self.step.is_none() && !self.plan(at, tally.head)? {
+        let begun = self.versions.note("net_next")?;
+        if self.step.is_none() && !self.plan(at, begun, tally.head)? {
             return Ok(false);
         }
         let Some((step, done)) = &mut self.step else { return Ok(false) };
@@ -113,7 +114,11 @@ impl Deriver {
         let (portion, to) = (&step.ops[*done..end], step.to);
         let written = in_transaction(&self.versions, |versions| {
             // Others may have been faster, or have taken versions out.
-            if versions.tally()?.epoch != tally.epoch || versions.note("net_version")? != at {
+            if versions.tally()?.epoch != tally.epoch
+                || versions.note("net_version")? != at
+                || versions.note("net_next")? != begun
+                || begun.is_some_and(|begun| begun != to)
+            {
                 return Ok(false);
             }
             for op in portion {
@@ -143,12 +148,32 @@ impl Deriver {
     }
 
     /// Finds the next step from the net's version towards the head; false if
-    /// there is none.
-    fn plan(&mut self, at: Option<u64>, head: u64) -> Result<bool, EntryError> {
+    /// there is none. One that was begun, by whomever, is finished first,
+    /// wherever the head is by now: a part of it is in the net.
+    fn plan(&mut self, at: Option<u64>, begun: Option<u64>, head: u64) -> Result<bool, EntryError> {
         let versions = &self.versions;
         let from = at.unwrap_or(ROOT);
-        if from == head && versions.note("net_next")?.is_none() {
+        if from == head && begun.is_none() {
             return Ok(false);
+        }
+        if let Some(begun) = begun
+            && (self.base != from || self.chain.front() != Some(&begun))
+        {
+            self.chain.clear();
+            self.since_skip = None;
+            let step = if versions.parent(begun)? == Some(from) {
+                let ops = changeset_of(versions, begun)?.to_vec();
+                Step { to: begun, ops, is_forward: true }
+            } else if versions.parent(from)? == Some(begun)
+                && versions.note("has_baseline")?.is_none()
+            {
+                Step { to: begun, ops: inverse_of(versions, from)?, is_forward: false }
+            } else {
+                in_transaction(versions, |versions| Ok(versions.clear_net()?))?;
+                return Ok(true);
+            };
+            self.step = Some((step, 0));
+            return Ok(true);
         }
         if self.base != from || self.chain.is_empty() {
             self.base = from;
@@ -176,14 +201,18 @@ impl Deriver {
             }
             None => {
                 let to = versions.parent(from)?.unwrap_or(ROOT);
-                let changeset = changeset_of(versions, from)?;
-                let ops = changeset.iter().rev().filter_map(Op::inverse).collect();
-                Step { to, ops, is_forward: false }
+                Step { to, ops: inverse_of(versions, from)?, is_forward: false }
             }
         };
         self.step = Some((step, 0));
         Ok(true)
     }
+}
+
+/// What takes a version back.
+fn inverse_of(versions: &Versions, version: u64) -> Result<Vec<Op>, EntryError> {
+    let changeset = changeset_of(versions, version)?;
+    Ok(changeset.iter().rev().filter_map(Op::inverse).collect())
 }
 
 /// One operation into the net.
