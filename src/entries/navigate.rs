@@ -46,6 +46,19 @@ impl Engine {
         if let Some(known) = self.recent.asked(version) {
             return Ok(known);
         }
+        let view = self.read_history(|| self.compute(version))?;
+        self.recent.keep(&view);
+        self.pins.add(&view);
+        Ok(view)
+    }
+
+    /// Computes an earlier state, while no version is taken out.
+    fn compute(&self, version: u64) -> Result<Arc<View>, EntryError> {
+        let current = self.current()?;
+        self.lineage(|lineage| lineage.check(version))??;
+        if current.version == version {
+            return Ok(current);
+        }
         let way = self.lineage(|lineage| self.way_to(version, &current, lineage))?;
         let mut state = match &way {
             Way::Forward(from, _) => from.state.without_indexes(),
@@ -64,10 +77,7 @@ impl Engine {
         for changeset in self.history.changesets(&forward)? {
             state.replay(&*changeset);
         }
-        let view = Arc::new(View::new(version, state));
-        self.recent.keep(&view);
-        self.pins.add(&view);
-        Ok(view)
+        Ok(Arc::new(View::new(version, state)))
     }
 
     /// The shorter way to `version`: forward from the closest ancestor whose
