@@ -642,6 +642,43 @@ int32_t acervo_close(acervo *db, acervo_error **err);
 // Threads: any.
 int32_t acervo_stats(acervo *db, acervo_value **out, acervo_error **err);
 
+// Checks the whole file as it is at one moment: SQLite's own check of its
+// pages, our tables, every row of the log of keys and values, the versions of
+// entries with their changesets, what was derived from those; and that memory
+// holds what the file says, where nothing waits to be written. Repairs
+// nothing; others read and write meanwhile. Takes as long as reading all of
+// it, and memory for every key.
+//
+// `out_report` is a map, owned: free with acervo_value_free. `ok` is true for
+// a sound database; `faults` is an array of maps of `what` (file, schema, log,
+// memory, version, head, changeset, net, skip), `where` and `found`, all
+// texts, at most 100; `count` is how many faults there are; `checked` is a map
+// of how many pages, rows, keys, versions, checkpoints and entries were looked
+// at.
+//
+// What is damaged is in the report, and the call is ACERVO_OK. A failure means
+// that it could not be checked: ACERVO_UNAVAILABLE: I/O error, or another file
+// has the name by now. A file that is too damaged to be opened is checked by
+// the program, `acervo check FILE`.
+//
+// Threads: any.
+int32_t acervo_check(acervo *db, acervo_value **out_report, acervo_error **err);
+
+// Copies the database to a new file at `path`, as it is at one moment: all
+// that was acknowledged before the call, registry writes too. When it returns
+// the copy and its name are on the device; it is a database like any other.
+// Others read and write meanwhile. What is in memory only, by the options
+// `registry_persistent` and `history`, is not copied. The copy has the option
+// `file_mode`.
+//
+// ACERVO_ALREADY_EXISTS: something is at `path`, a symbolic link to nothing
+// too. ACERVO_INVALID: its directory is missing. ACERVO_PERMISSION_DENIED.
+// ACERVO_UNAVAILABLE: a database in memory; disk full, I/O error. Nothing is
+// left at `path` then.
+//
+// Threads: any.
+int32_t acervo_backup(acervo *db, const char *path, size_t path_len, acervo_error **err);
+
 // Sends the database's log lines to `function` from now on; NULL: nowhere, as
 // at first. Holds for all handles of the file. `destroy` (may be NULL) runs
 // once: when another hook takes the place, when the database goes, or if this

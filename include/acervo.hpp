@@ -2400,6 +2400,29 @@ public:
         return value::adopt(out);
     }
 
+    /// Checks the whole file, and that memory holds what it says; repairs
+    /// nothing. A map: ok (a bool), count, faults (an array of maps of what,
+    /// where and found), checked (a map of figures). Damage is in the report; an
+    /// error means that it could not be checked.
+    result<value> check() const
+    {
+        acervo_value *out = nullptr;
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_check(raw_, &out, &err);
+        if (code != ACERVO_OK)
+            return error(code, err);
+        return value::adopt(out);
+    }
+
+    /// Copies the database, as it is at one moment, to a new file; others read
+    /// and write meanwhile. ACERVO_ALREADY_EXISTS if something is there.
+    result<void> backup(std::string_view path) const
+    {
+        acervo_error *err = nullptr;
+        const std::int32_t code = acervo_backup(raw_, path.data(), path.size(), &err);
+        return detail::finish(code, err);
+    }
+
     /// Sends log messages to `receive` instead of what received them before; an
     /// empty function removes it. It runs on whichever thread has something to
     /// say, also several at once, and must not call into this database. What it

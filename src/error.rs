@@ -79,6 +79,8 @@ impl From<StorageError> for Error {
             StorageError::NoPermission { .. } => Code::PermissionDenied,
             StorageError::NoDirectory { .. }
             | StorageError::NoFile { .. }
+            | StorageError::NotAFile { .. }
+            | StorageError::BadPath { .. }
             | StorageError::Newer { .. } => Code::Invalid,
             StorageError::Damaged { .. } | StorageError::OutOfMemory | StorageError::Other(_) => {
                 Code::Internal

@@ -55,6 +55,7 @@ pub mod kv;
 pub mod lua;
 #[allow(unsafe_code, reason = "system calls")]
 mod platform;
+mod report;
 mod storage;
 pub mod value;
 

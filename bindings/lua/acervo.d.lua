@@ -97,6 +97,29 @@ function database:close() end
 ---@return acervo.error? err
 function database:stats() end
 
+---@class acervo.fault
+---@field what "file"|"schema"|"log"|"memory"|"version"|"head"|"changeset"|"net"|"skip"
+---@field where string
+---@field found string
+
+---@class acervo.report
+---@field ok boolean Whether nothing is wrong.
+---@field count integer How many faults there are.
+---@field faults acervo.fault[] At most 100 of them.
+---@field checked table<string, integer> `pages`, `rows`, `keys`, `versions`, `checkpoints`, `entries`.
+
+---Checks the whole file, and that memory holds what it says. Repairs nothing. Refused for the host's database, and under
+---a policy.
+---@return acervo.report? report Damage is in here.
+---@return acervo.error? err It could not be checked.
+function database:check() end
+
+---Copies the database, as it is at one moment, to a new file. Refused in a state that the host attached, and under a policy.
+---@param path string Where nothing is yet.
+---@return true? done
+---@return acervo.error? err
+function database:backup(path) end
+
 ---The store of another ident. Refused in a state where the host bound one.
 ---@param ident string 1 to 256 bytes.
 ---@return acervo.store? store

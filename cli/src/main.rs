@@ -1,6 +1,8 @@
 //! The program `acervo`: runs Lua scripts with acervo's modules installed, on
-//! machines that have no Lua, and loads entries from files.
+//! machines that have no Lua, loads entries from files, checks databases and
+//! copies them.
 
+mod check;
 mod document;
 mod host;
 mod load;
@@ -27,6 +29,32 @@ enum Command {
     Run(Run),
     /// Makes the entries of a database what the files say, as one version.
     Load(Load),
+    /// Checks a database file; exits with 0 if it is sound, with 1 if not, with
+    /// 2 if it cannot be checked. Changes nothing, and may run while others use
+    /// the file.
+    Check(Check),
+    /// Copies a database, as it is at one moment, to a new file. Others may use
+    /// it meanwhile.
+    Backup(Backup),
+}
+
+/// What to check.
+#[derive(Args)]
+struct Check {
+    /// The database file; $ACERVO_PATH or ./acervo.db if it is not given.
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// What to copy, and where to.
+#[derive(Args)]
+struct Backup {
+    /// The database file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The new file; nothing may be there yet.
+    #[arg(value_name = "TO")]
+    to: PathBuf,
 }
 
 /// What to load, and into which database.
@@ -65,13 +93,23 @@ fn main() -> ExitCode {
     let result = match Program::parse().command {
         Command::Run(run) => script::run(&run).map_err(|failure| failure.to_string()),
         Command::Load(load) => load::run(&load).map_err(|failure| failure.to_string()),
+        Command::Check(check) => {
+            return match check::check(&check) {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::FAILURE,
+                Err(failure) => fail(&failure.to_string(), ExitCode::from(2)),
+            };
+        }
+        Command::Backup(backup) => check::backup(&backup).map_err(|failure| failure.to_string()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // There is nobody left to tell if stderr is gone.
-            let _ = writeln!(std::io::stderr(), "acervo: {failure}");
-            ExitCode::FAILURE
-        }
+        Err(failure) => fail(&failure, ExitCode::FAILURE),
     }
+}
+
+fn fail(failure: &str, code: ExitCode) -> ExitCode {
+    // There is nobody left to tell if stderr is gone.
+    let _ = writeln!(std::io::stderr(), "acervo: {failure}");
+    code
 }

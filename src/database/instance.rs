@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use super::OpenError;
 use super::options::Options;
 use crate::entries;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::guard::Guard;
 use crate::kv::Engine;
 use crate::platform::file::FileId;
 use crate::platform::fork::PerProcess;
 use crate::platform::signals::AllBlocked;
 use crate::platform::sync::{Condvar, Mutex};
-use crate::storage::StorageError;
+use crate::report::Report;
+use crate::storage::{Place, StorageError};
 
 /// An open file, or a database in memory.
 pub(super) struct Instance {
@@ -183,6 +184,42 @@ impl Instance {
 
     pub(super) fn engine(&self) -> Arc<Engine> {
         Arc::clone(&self.engine)
+    }
+
+    /// Whether a policy is set on its entries.
+    pub(super) fn has_policy(&self) -> bool {
+        self.entries.get().is_some_and(|entries| entries.is_under_policy())
+    }
+
+    /// Checks the file, and memory against it.
+    pub(super) fn check(&self) -> Result<Report, Error> {
+        // A database in memory has nothing that could be damaged.
+        let Some(place) = self.place()? else { return Ok(Report::default()) };
+        let entries = self.entries.get().map(Arc::as_ref);
+        super::check::check(&place, Some(&self.engine), entries)
+    }
+
+    /// Copies the file to a new one.
+    pub(super) fn backup(&self, path: &[u8]) -> Result<(), Error> {
+        let Some(place) = self.place()? else {
+            let message = "a database in memory has no file to copy; open a file to keep its state";
+            return Err(Error::new(Code::Unavailable, message));
+        };
+        self.engine.flush()?;
+        super::backup::backup(&place, path)
+    }
+
+    /// The file; fails if another one has its name by now.
+    fn place(&self) -> Result<Option<Place>, Error> {
+        let Some((file, path)) = &self.file else { return Ok(None) };
+        if FileId::of(path).ok() == Some(*file) {
+            return Ok(Some(super::open::place_of(path, &self.options)));
+        }
+        let message = format!(
+            "{} is not the file that was opened any more: it was moved, removed or replaced",
+            path.display()
+        );
+        Err(Error::new(Code::Unavailable, message))
     }
 
     pub(super) fn path_bytes(&self) -> &[u8] {

@@ -3,12 +3,16 @@
 //! A [`Database`] is one handle; all handles of one file in a process share
 //! one instance, found by device and inode. The file closes with the last.
 
+mod backup;
+mod check;
 mod instance;
 mod open;
 mod options;
 
 use std::sync::{Arc, OnceLock};
 
+pub use crate::report::{Checked, Fault, Report};
+pub use check::check_file;
 pub use open::OpenError;
 pub use options::Options;
 
@@ -169,6 +173,42 @@ impl Database {
             Instance::release(&self.handle.instance)?;
         }
         Ok(())
+    }
+
+    /// Checks the whole file, as it is at one moment, and that memory holds
+    /// what the file says. Repairs nothing; others read and write meanwhile.
+    /// Takes as long as reading everything, and memory for every key.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong is in the report. An error tells that it could not be
+    /// checked: a closed handle, a file that cannot be read or was replaced.
+    pub fn check_integrity(&self) -> Result<Report, Error> {
+        self.handle.guard.check()?;
+        let report = self.handle.instance.check()?;
+        // Closing empties memory, which then is not what the file says.
+        self.handle.guard.check()?;
+        Ok(report)
+    }
+
+    /// Whether the host has a policy for what scripts may see of it.
+    pub(crate) fn has_policy(&self) -> bool {
+        self.handle.instance.has_policy()
+    }
+
+    /// Copies the database, as it is at one moment, to a new file at `path`:
+    /// all that was acknowledged before the call, registry writes too. Nobody
+    /// waits for it but the caller. What is kept in memory only (the options
+    /// `registry_persistent` and `history`) is not in the copy.
+    ///
+    /// # Errors
+    ///
+    /// ALREADY_EXISTS if anything is at `path`; UNAVAILABLE for a database in
+    /// memory, a full disk; the codes of an open for what is wrong with the
+    /// path. Nothing is left at `path` then.
+    pub fn backup(&self, path: &[u8]) -> Result<(), Error> {
+        self.handle.guard.check()?;
+        self.handle.instance.backup(path)
     }
 
     /// Figures of the database, as a map.

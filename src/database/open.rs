@@ -98,16 +98,25 @@ pub(super) fn open(path: &[u8], options: &Options) -> Result<(Arc<Instance>, boo
         let engine = Engine::open(options.settings(), None)?;
         return Ok((Instance::in_memory(engine, options.clone()), read_only));
     }
+    let path = path_of(path)?;
+    instance::join_or_open(&path, options, || open_engine(&path, options))
+        .map(|instance| (instance, read_only))
+}
+
+/// The absolute path of a file, which need not exist; its directory has to.
+pub(super) fn path_of(path: &[u8]) -> Result<PathBuf, Error> {
     if path.is_empty() || path.contains(&0) {
         let what = "it is empty or has a NUL byte in it".to_owned();
         return Err(OpenError::Path { what }.into());
     }
-    let path = file::absolute(path).map_err(|error| {
+    file::absolute(path).map_err(|error| {
         let shown = PathBuf::from(String::from_utf8_lossy(path).into_owned());
-        Error::from(StorageError::from_io(&error, &shown))
-    })?;
-    instance::join_or_open(&path, options, || open_engine(&path, options))
-        .map(|instance| (instance, read_only))
+        if error.kind() == std::io::ErrorKind::InvalidInput {
+            let what = format!("{} names no file", shown.display());
+            return OpenError::Path { what }.into();
+        }
+        StorageError::from_io(&error, &shown).into()
+    })
 }
 
 fn open_engine(path: &Path, options: &Options) -> Result<Arc<Engine>, Error> {
@@ -121,7 +130,7 @@ fn open_engine(path: &Path, options: &Options) -> Result<Arc<Engine>, Error> {
     Ok(Engine::open(options.settings(), Some(connections))?)
 }
 
-fn place_of(path: &Path, options: &Options) -> Place {
+pub(super) fn place_of(path: &Path, options: &Options) -> Place {
     Place {
         path: path.to_owned(),
         read_only: options.read_only.unwrap_or(false),

@@ -219,6 +219,11 @@ impl Engine {
         self.serial
     }
 
+    /// Whether the host has a policy for what scripts may see.
+    pub(crate) fn is_under_policy(&self) -> bool {
+        self.policy.lock().is_some()
+    }
+
     /// Whether a handler of this registry runs on this thread.
     pub(crate) fn is_inside_handler(&self) -> bool {
         is_inside(self.address())

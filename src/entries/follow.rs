@@ -30,7 +30,7 @@ pub(crate) struct Others {
     /// The counter as it was when everything was taken in.
     seen: AtomicU64,
     /// The epoch of what was taken in.
-    epoch: AtomicU64,
+    pub(super) epoch: AtomicU64,
 }
 
 /// The right to change the registry, among threads and processes. A panic that
@@ -138,17 +138,54 @@ impl Engine {
     #[cold]
     fn follow(&self, others: &Others) -> Result<(), EntryError> {
         let publishing = self.publishing.lock();
-        let count = others.count();
-        let stored = self.history.stored()?;
-        self.take_in(stored, &publishing)?;
-        others.note_seen(count, stored.epoch);
-        Ok(())
+        loop {
+            let count = others.count();
+            let stored = self.history.stored()?;
+            let taken_in = self.take_in(stored, &publishing);
+            // Versions may have been taken out while we read them: then what
+            // was read is no error, or no state. The epoch that was taken in
+            // is the old one still, so the next round takes in everything.
+            if self.history.stored()?.epoch == stored.epoch {
+                taken_in?;
+                others.note_seen(count, stored.epoch);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads of the history that belong together: done anew if versions were
+    /// taken out meanwhile, by whomever.
+    pub(super) fn read_history<T>(
+        &self,
+        read: impl Fn() -> Result<T, EntryError>,
+    ) -> Result<T, EntryError> {
+        loop {
+            // What this process knows of the tree goes with what is stored: no
+            // commit of ours is half done.
+            let publishing = self.publishing.lock();
+            let before = self.history.stored()?.epoch;
+            drop(publishing);
+            if let Some(others) = &self.others
+                && others.epoch.load(Ordering::Acquire) != before
+            {
+                self.follow(others)?;
+                continue;
+            }
+            let result = read();
+            if self.history.stored()?.epoch == before {
+                return result;
+            }
+        }
     }
 
     /// Publishes what is stored, if that was not taken in yet.
     fn take_in(&self, stored: Stored, publishing: &MutexGuard<'_, ()>) -> Result<(), EntryError> {
         let current = self.published();
-        let epoch = self.others.as_ref().map_or(0, |others| others.epoch.load(Ordering::Acquire));
+        let epoch = match &self.others {
+            Some(others) => others.epoch.load(Ordering::Acquire),
+            // All that happens is known here.
+            None => stored.epoch,
+        };
         if stored.epoch != epoch {
             // Versions were taken out or replaced: nothing we know is sure.
             self.forget_lineage();

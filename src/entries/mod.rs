@@ -19,6 +19,7 @@
 
 mod apply;
 mod changes;
+mod check;
 mod dependencies;
 mod engine;
 mod entry;
@@ -52,6 +53,7 @@ mod view;
 mod watch;
 
 pub use changes::{ApplyOptions, Base, CHANGES_LIMIT, Change, Changes};
+pub(crate) use check::check;
 pub(crate) use engine::{Connections, Engine, HistoryKind, Settings};
 pub(crate) use entry::Body as EntryBody;
 pub use entry::Entry;

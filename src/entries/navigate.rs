@@ -19,6 +19,13 @@ struct Way {
     path: Path,
 }
 
+/// A state on a way, and how many operations it is behind the one before.
+struct Stop {
+    at: u64,
+    state: State,
+    weight: usize,
+}
+
 /// On a long way, a state is kept every so many versions, but only so many of
 /// them: the next long way is shorter.
 const STOP_AFTER: usize = 64;
@@ -46,29 +53,42 @@ impl Engine {
         if !self.history.keeps_versions() {
             return Err(EntryError::NoHistory);
         }
-        let way = self.lineage(|lineage| {
-            lineage.check(version)?;
-            let is_at_hand = current.version == version || self.recent.asked(version).is_some();
-            Ok::<_, EntryError>((!is_at_hand).then(|| self.way_to(version, &current, lineage)))
-        })??;
+        self.lineage(|lineage| lineage.check(version))??;
         if current.version == version {
             return Ok(current);
         }
         if let Some(known) = self.recent.asked(version) {
             return Ok(known);
         }
-        let Some(Way { from, path }) = way else {
-            // It was at hand a moment ago.
-            return self.view_at(version);
-        };
-        let mut state = from.state.without_indexes();
+        let (view, stops) = self.read_history(|| self.compute(version))?;
+        // Only now it is sure that they are what they seem.
         let limit = APART + current.state.len() / 8;
-        let stop = |at: Option<&u64>, state: &State, weight| {
+        for stop in stops {
+            self.recent.keep_stop(stop.at, &stop.state, stop.weight, limit);
+        }
+        self.recent.keep(&view);
+        self.pins.add(&view);
+        Ok(view)
+    }
+
+    /// Computes an earlier state, while no version is taken out. Also gives
+    /// states on the way, to be kept for the next one.
+    fn compute(&self, version: u64) -> Result<(Arc<View>, Vec<Stop>), EntryError> {
+        let current = self.current()?;
+        let way = self.lineage(|lineage| {
+            lineage.check(version)?;
+            let is_far = current.version != version;
+            Ok::<_, EntryError>(is_far.then(|| self.way_to(version, &current, lineage)))
+        })??;
+        let Some(Way { from, path }) = way else { return Ok((current, Vec::new())) };
+        let mut state = from.state.without_indexes();
+        let mut stops = Vec::new();
+        let mut stop = |at: Option<&u64>, state: &State, weight| {
             // Where changesets are in memory, checkpoints are too.
             if let Some(&at) = at
                 && !self.history.keeps_states()
             {
-                self.recent.keep_stop(at, state, weight, limit);
+                stops.push(Stop { at, state: state.clone(), weight });
             }
         };
         let stages = |way: &[u64]| way.len().div_ceil(STOPS_ON_A_WAY).max(STOP_AFTER);
@@ -92,10 +112,7 @@ impl Engine {
             }
             stop(stage.last(), &state, weight);
         }
-        let view = Arc::new(View::new(version, state));
-        self.recent.keep(&view);
-        self.pins.add(&view);
-        Ok(view)
+        Ok((Arc::new(View::new(version, state)), stops))
     }
 
     /// The shorter way to `version`: forward from the closest ancestor whose

@@ -17,6 +17,7 @@
 
 mod background;
 mod batch;
+mod check;
 mod commit;
 mod compact;
 mod edit;
@@ -34,6 +35,7 @@ mod table;
 mod transaction;
 
 pub use batch::Batch;
+pub(crate) use check::check_log;
 pub(crate) use engine::{Connections, Engine, Settings};
 pub use error::KvError;
 pub use handle::{Kv, Walk};

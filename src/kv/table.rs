@@ -29,6 +29,13 @@ pub(super) fn is_tombstone(cell: &Value) -> bool {
     cell.as_bytes().is_empty()
 }
 
+/// Whether `row`, taken in from the log, may be the row of `cell`. What has
+/// expired comes in without its value.
+fn is_row_of(row: &Value, cell: &Value) -> bool {
+    let is_over = row.stamp().expires_at != 0 && is_tombstone(row);
+    row.stamp() == cell.stamp() && (is_over || row.as_bytes() == cell.as_bytes())
+}
+
 /// Whether a read finds the cell: it is neither a tombstone nor expired.
 #[inline]
 fn is_visible(cell: &Value) -> bool {
@@ -351,19 +358,26 @@ impl Table {
 
     /// Takes in a row of the log: `cell` is the latest state of its key in the
     /// file, as row `seq`. A cell that is not written yet stays; it will be the
-    /// later one. Tells by how many bytes the table grew.
+    /// later one. One that is on its way is written when its row comes by here:
+    /// what another process wrote after that is later. Tells by how many bytes
+    /// the table grew.
     pub(super) fn take_in(&self, cell: Value, seq: i64) -> isize {
         let hash = self.hasher.hash_one(cell.key());
         let mut shard = self.shard(hash);
         let before = shard.cells.bytes;
-        let is_unwritten = shard.find(hash, cell.key()).is_some_and(|present| {
+        let stays = shard.find(hash, cell.key()).is_some_and(|present| {
             let mark = Mark::of(&present);
-            if mark.is_unwritten() {
+            if present.is_same_cell(&cell) {
+                Mark { seq, in_flight: false, ..mark }.set(&present);
+                return true;
+            }
+            let stays = mark.is_unwritten() && !(mark.in_flight && is_row_of(&cell, &present));
+            if stays {
                 Mark { seq, ..mark }.set(&present);
             }
-            mark.is_unwritten()
+            stays
         });
-        let replaced = if is_unwritten {
+        let replaced = if stays {
             None
         } else if is_tombstone(&cell) {
             shard.remove(hash, cell.key())
@@ -397,6 +411,14 @@ impl Table {
                     visit(cell);
                 }
             });
+        }
+    }
+
+    /// Calls `visit` with every cell and its mark, visible or not, in no order,
+    /// one shard locked at a time.
+    pub(super) fn for_each(&self, mut visit: impl FnMut(&Value, Mark)) {
+        for shard in self.shards() {
+            shard.cells.iter().for_each(|cell| visit(&cell, Mark::of(&cell)));
         }
     }
 
@@ -454,5 +476,53 @@ impl Table {
             bytes: sum.bytes + shard.cells.bytes,
             dirty: sum.dirty + shard.cells.dirty.len(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{Stamp, put_int};
+
+    fn cell(value: Option<i64>) -> Value {
+        let mut bytes = Vec::new();
+        if let Some(value) = value {
+            put_int(&mut bytes, value);
+        }
+        Value::stored(b"key", &bytes, Stamp { timestamp: 7, expires_at: 0 })
+    }
+
+    #[test]
+    fn what_others_wrote_after_a_cell_on_its_way_is_later() {
+        let room = Room { bytes: None, limit: usize::MAX };
+        // A value or a deletion of ours, one of theirs; behind it or before it.
+        for (ours, theirs, is_ours_later) in [
+            (Some(1), Some(2), false),
+            (Some(1), None, false),
+            (None, Some(2), false),
+            (Some(1), Some(2), true),
+            (None, Some(2), true),
+        ] {
+            let table = Table::new(1);
+            table.edit(b"key", Edit::Put(cell(Some(0))), true, room).unwrap();
+            table.edit(b"key", Edit::Put(cell(ours)), true, room).unwrap();
+            let (written, _) = table.write_dirty(10, |cells| {
+                // A reader sees the commit before the writer gets to publish.
+                let mut rows = [cell(ours), cell(theirs)];
+                if is_ours_later {
+                    rows.reverse();
+                }
+                for (row, seq) in rows.into_iter().zip(1..) {
+                    table.take_in(row, seq);
+                }
+                assert_eq!(cells.len(), 1);
+                Ok::<_, ()>(())
+            });
+            written.unwrap();
+            let expected = if is_ours_later { ours } else { theirs };
+            let expected = expected.map(|value| cell(Some(value)).as_bytes().to_vec());
+            let found = table.read(b"key", |cell| cell.as_bytes().to_vec());
+            assert_eq!(found, expected, "{ours:?} {theirs:?} {is_ours_later}");
+        }
     }
 }

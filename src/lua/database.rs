@@ -29,7 +29,7 @@ impl Held for DatabaseObject {
     const KIND: Kind = Kind::Database;
 }
 
-const METHODS: [(&str, &Entry); 8] = [
+const METHODS: [(&str, &Entry); 10] = [
     ("from_json", entry!(convert::database_from_json)),
     ("to_json", entry!(convert::database_to_json)),
     ("from_msgpack", entry!(convert::database_from_msgpack)),
@@ -37,6 +37,8 @@ const METHODS: [(&str, &Entry); 8] = [
     ("flush", entry!(flush)),
     ("close", entry!(close)),
     ("stats", entry!(stats)),
+    ("check", entry!(check)),
+    ("backup", entry!(backup)),
     ("namespace", entry!(namespace)),
 ];
 
@@ -341,6 +343,72 @@ fn stats(lua: Lua) -> c_int {
             buffer.release();
             slot.fail(lua, error)
         }
+    }
+}
+
+/// Whether scripts may have the whole database read: a report may name what a
+/// policy hides, and a copy would be a database without the policy.
+fn check_access_to_all(handle: &Handle, context: &Context) -> Result<(), Error> {
+    let what = if handle.owner == Owner::Host {
+        "the host has opened this database"
+    } else if context.has_policies.get() {
+        "a policy holds in this state, for what scripts may see of it"
+    } else if handle.database.has_policy() {
+        "the host has set a policy for what scripts may see of it"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(Code::PermissionDenied, what))
+}
+
+/// `db:check()`.
+fn check(lua: Lua) -> c_int {
+    let context = context_of(lua);
+    lua.set_top(1);
+    let slot = ErrorSlot::push(lua, context);
+    let mut buffer = Buffer::take(lua, context);
+    let written = this(lua, context).and_then(|handle| {
+        guard(|| {
+            check_access_to_all(handle, context)?;
+            buffer.append(handle.database.check_integrity()?.to_value().as_bytes())?;
+            Ok(handle.big_int)
+        })
+    });
+    match written {
+        Ok(big_int) => push_result(lua, context, buffer, slot, big_int),
+        Err(error) => {
+            buffer.release();
+            slot.fail(lua, error)
+        }
+    }
+}
+
+/// `db:backup(path)`.
+fn backup(lua: Lua) -> c_int {
+    let context = context_of(lua);
+    lua.set_top(2);
+    let slot = ErrorSlot::push(lua, context);
+    let path = lua.is_string(2).then(|| lua.bytes(2));
+    let done = this(lua, context).and_then(|handle| {
+        guard(|| {
+            if context.host.borrow().is_some() {
+                // It would write where the script says, with the host's rights.
+                return Err(Error::new(
+                    Code::PermissionDenied,
+                    "backup: the host has bound this state",
+                ));
+            }
+            check_access_to_all(handle, context)?;
+            let path = path.ok_or_else(|| Error::invalid("path must be a string"))?;
+            handle.database.backup(path)
+        })
+    });
+    match done {
+        Ok(()) => {
+            lua.push_bool(true);
+            1
+        }
+        Err(error) => slot.fail(lua, error),
     }
 }
 

@@ -4,8 +4,9 @@ use std::ffi::{CString, OsStr};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What makes two paths the same file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,7 +33,11 @@ pub(crate) fn absolute(path: &[u8]) -> io::Result<PathBuf> {
     if let Ok(resolved) = path.canonicalize() {
         return Ok(resolved);
     }
-    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let name = path
+        .file_name()
+        // What ends like a directory is none that could be made.
+        .filter(|_| !path.as_os_str().as_bytes().ends_with(b"/"))
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -43,19 +48,116 @@ pub(crate) fn absolute(path: &[u8]) -> io::Result<PathBuf> {
 /// Makes an empty file with exactly these permissions. An existing file is
 /// left as it is.
 pub(crate) fn create(path: &Path, mode: u32) -> io::Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
-        Ok(file) => {
-            // The umask may have taken bits away.
-            file.set_permissions(Permissions::from_mode(mode))?;
-            // The name must survive a power cut as well as what is written
-            // under it.
-            match path.parent() {
-                Some(directory) => File::open(directory)?.sync_all(),
-                None => Ok(()),
-            }
-        }
+    match create_new(path, mode) {
+        Ok(()) => sync_name(path),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+fn create_new(path: &Path, mode: u32) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    // The umask may have taken bits away.
+    file.set_permissions(Permissions::from_mode(mode))
+}
+
+/// The name must survive a power cut as well as what is written under it.
+fn sync_name(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// A file that gets its name when it is complete, and goes if it does not come
+/// to that. Until then it stands beside, as `.acervo-backup-...`.
+pub(crate) struct Draft {
+    path: PathBuf,
+    name: PathBuf,
+}
+
+impl Draft {
+    /// An empty file with these permissions, which is to be called `name`.
+    pub(crate) fn create(name: &Path, mode: u32) -> io::Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let own = format!(".acervo-backup-{}-{number}", std::process::id());
+            let path = name.with_file_name(own);
+            match create_new(&path, mode) {
+                Ok(()) => return Ok(Self { path, name: name.to_owned() }),
+                // Left behind by another process that had our number.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Where it stands meanwhile.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives it its name, unless something has that, and returns when file and
+    /// name are on the device.
+    pub(crate) fn publish(self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()?;
+        rename_new(&self.path, &self.name)?;
+        let synced = sync_name(&self.name);
+        if synced.is_err() {
+            // Whether the name would be there after a power cut is not known.
+            let _ = std::fs::remove_file(&self.name);
+        }
+        synced
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // It is not there any more when it was published.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Renames a file; fails if something has the new name.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    let (from_text, to_text) =
+        (CString::new(from.as_os_str().as_bytes())?, CString::new(to.as_os_str().as_bytes())?);
+    // SAFETY: two C strings that live through the call.
+    let renamed = unsafe {
+        libc::renameat2(
+            libc::AT_FDCWD,
+            from_text.as_ptr(),
+            libc::AT_FDCWD,
+            to_text.as_ptr(),
+            libc::RENAME_NOREPLACE,
+        )
+    };
+    if renamed == 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        // Some file systems cannot; a second name does not replace either.
+        error if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => {
+            std::fs::hard_link(from, to)?;
+            std::fs::remove_file(from)
+        }
+        error => Err(error),
+    }
+}
+
+/// What something that is no regular file is.
+pub(crate) fn describe(kind: std::fs::FileType) -> &'static str {
+    if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_char_device() || kind.is_block_device() {
+        "a device"
+    } else {
+        "not a file"
     }
 }
 

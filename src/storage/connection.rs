@@ -62,6 +62,7 @@ pub(crate) fn open_writer(place: &Place, durability: Durability) -> Result<Log, 
 fn write(place: &Place, durability: Durability) -> Result<Session, StorageError> {
     file::create(&place.path, place.file_mode)
         .map_err(|error| StorageError::from_io(&error, &place.path))?;
+    regular_file(&place.path)?;
     let mut connection = connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let result = retry_while_busy(place.busy_timeout, || {
         // Until the format is known, closing must not move the WAL into the
@@ -121,19 +122,29 @@ pub(crate) fn read_versions(place: &Place) -> Result<Versions, StorageError> {
 }
 
 fn read(place: &Place) -> Result<Session, StorageError> {
-    match std::fs::metadata(&place.path) {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(StorageError::NoFile { path: place.path.clone() });
-        }
-        Err(error) => return Err(StorageError::from_io(&error, &place.path)),
-    }
+    regular_file(&place.path)?;
     let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let result = retry_while_busy(place.busy_timeout, || match schema::inspect(&connection)? {
         State::Format(format) if format > schema::FORMAT => Ok(Err(Refusal::Newer(format))),
         _ => Ok(Ok(())),
     });
     finish(result, connection, place)
+}
+
+/// Fails unless there is a file. What is none, such as a pipe, would be waited
+/// for without end when it is opened.
+pub(super) fn regular_file(path: &Path) -> Result<(), StorageError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(()),
+        Ok(metadata) => {
+            let found = file::describe(metadata.file_type());
+            Err(StorageError::NotAFile { path: path.to_owned(), found })
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(StorageError::NoFile { path: path.to_owned() })
+        }
+        Err(error) => Err(StorageError::from_io(&error, path)),
+    }
 }
 
 /// Why a readable file is not used.
@@ -164,7 +175,7 @@ fn finish(
     }
 }
 
-fn connect(place: &Place, access: OpenFlags) -> Result<Connection, StorageError> {
+pub(super) fn connect(place: &Place, access: OpenFlags) -> Result<Connection, StorageError> {
     sqlite::prepare();
     // Every connection is used by one thread at a time: our locks see to it.
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -181,9 +192,6 @@ fn from_open(error: &rusqlite::Error, path: &Path) -> StorageError {
     }
     match std::fs::metadata(path) {
         Err(io_error) => StorageError::from_io(&io_error, path),
-        Ok(metadata) if metadata.is_dir() => {
-            StorageError::Damaged { path: path.to_owned(), found: "it is a directory".to_owned() }
-        }
         Ok(_) => match file::check_access(path) {
             Err(io_error) => StorageError::from_io(&io_error, path),
             Ok(()) => StorageError::from_sqlite(error, None, path),

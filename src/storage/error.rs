@@ -45,6 +45,21 @@ pub enum StorageError {
         /// The path asked for.
         path: PathBuf,
     },
+    /// The system cannot follow the path: it is too long, or its links go in a
+    /// circle.
+    BadPath {
+        /// The path asked for.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The path names something that is no file, such as a directory or a pipe.
+    NotAFile {
+        /// The path asked for.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
     /// Not a database, or a damaged one. It is left as it is.
     Damaged {
         /// The file.
@@ -119,6 +134,9 @@ impl StorageError {
             Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
                 Self::NoPermission { path: path.to_owned(), reason: error.to_string() }
             }
+            Some(libc::ENAMETOOLONG | libc::ELOOP) => {
+                Self::BadPath { path: path.to_owned(), reason: error.to_string() }
+            }
             Some(libc::ENOSPC | libc::EDQUOT) => Self::Full { reason: error.to_string() },
             _ => Self::Io { reason: error.to_string() },
         }
@@ -145,6 +163,12 @@ impl fmt::Display for StorageError {
             }
             Self::NoFile { path } => {
                 write!(f, "{} does not exist, and read_only does not create it", path.display())
+            }
+            Self::BadPath { path, reason } => {
+                write!(f, "{}: {reason}; use another path", path.display())
+            }
+            Self::NotAFile { path, found } => {
+                write!(f, "{} is {found}, a database is a regular file", path.display())
             }
             Self::Damaged { path, found } => write!(
                 f,

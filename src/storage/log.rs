@@ -71,7 +71,7 @@ pub(crate) struct Extent {
 
 /// The log, on a connection of its own.
 pub(crate) struct Log {
-    session: Session,
+    pub(super) session: Session,
     has_table: Cell<bool>,
 }
 

@@ -9,18 +9,22 @@
 //!
 //! Nothing here knows what the keys mean or who reads them.
 
+mod backup;
 mod connection;
 mod derived;
 mod error;
+mod inspect;
 mod log;
 mod schema;
 mod session;
 mod versions;
 
+pub(crate) use backup::copy;
 pub(crate) use connection::{
     Durability, Place, open_reader, open_versions, open_writer, read_versions,
 };
 pub(crate) use derived::NetRow;
 pub use error::StorageError;
+pub(crate) use inspect::{Inspection, Tables};
 pub(crate) use log::{Extent, Log, Row, RowRef, SPACE_REGISTRY, SPACE_STORE, ScannedRow};
 pub(crate) use versions::{Tally, VersionRow, Versions};

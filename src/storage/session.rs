@@ -27,6 +27,19 @@ impl Session {
         Self { connection, path: place.path.clone(), busy_timeout: place.busy_timeout }
     }
 
+    /// A connection to no file.
+    pub(super) fn in_memory(connection: Connection) -> Self {
+        Self { connection, path: PathBuf::from(":memory:"), busy_timeout: Duration::ZERO }
+    }
+
+    /// Runs something that asks the connection itself.
+    pub(super) fn with<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StorageError> {
+        ask(&self.connection).map_err(|error| self.fault(error))
+    }
+
     /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.path

@@ -35,6 +35,14 @@ pub(crate) struct Tally {
     pub(crate) touched: Option<u64>,
 }
 
+impl Tally {
+    /// The epoch as processes compare it: a stranger's writes make another one
+    /// at once, also before anybody could note that in the file.
+    pub(crate) fn moment(&self) -> u64 {
+        2 * self.epoch + u64::from(self.touched.is_some())
+    }
+}
+
 /// A version without its changeset.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VersionRow {

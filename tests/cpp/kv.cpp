@@ -371,6 +371,19 @@ void stats_are_a_map()
     CHECK(must(must(db.stats()).at("keys")).as<int>().value_or(0) == 1);
 }
 
+void a_database_is_checked_and_copied()
+{
+    const std::string path = scratch_path("original.db"), to = scratch_path("copied.db");
+    auto db = must(database::open(path));
+    must(must(db.store("ident")).put("k", 1));
+    CHECK(must(must(db.check()).at("ok")).as<bool>().value_or(false));
+    must(db.backup(to));
+    CHECK(db.backup(to).code() == ACERVO_ALREADY_EXISTS);
+    auto copy = must(database::open(to));
+    const auto found = must(must(copy.store("ident")).get("k"));
+    CHECK(found.has_value() && found->held.as<int>().value_or(0) == 1);
+}
+
 void the_version_is_that_of_the_header() { CHECK(acervopp::version() == ACERVO_VERSION_STRING); }
 
 }  // namespace
@@ -404,6 +417,7 @@ int main(int argc, char **argv)
         TEST(a_moved_from_handle_gives_invalid),
         TEST(the_log_function_is_destroyed_with_its_captures),
         TEST(stats_are_a_map),
+        TEST(a_database_is_checked_and_copied),
         TEST(the_version_is_that_of_the_header),
     };
     return RUN_TESTS(cases, argc, argv);

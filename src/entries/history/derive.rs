@@ -116,7 +116,8 @@ impl Deriver {
             return Ok(false);
         }
         let at = self.versions.note("net_version")?;
-        if !self.plan(at, tally.head, writing)? {
+        let begun = self.versions.note("net_next")?;
+        if !self.plan(at, begun, tally.head, writing)? {
             return Ok(false);
         }
         if self.steps.is_empty() {
@@ -142,7 +143,12 @@ impl Deriver {
             let _writing = writing.lock();
             in_transaction(versions, |versions| {
                 // Others may have been faster, or have taken versions out.
-                if versions.tally()?.epoch != tally.epoch || versions.note("net_version")? != at {
+                let next = steps.front().map(|step| step.to);
+                if versions.tally()?.epoch != tally.epoch
+                    || versions.note("net_version")? != at
+                    || versions.note("net_next")? != begun
+                    || begun.is_some_and(|begun| next != Some(begun))
+                {
                     return Ok(false);
                 }
                 let mut from = *done;
@@ -179,10 +185,13 @@ impl Deriver {
     }
 
     /// Reads the next steps from the net's version towards the head, a portion
-    /// of them; false if there are none. Without any, the net was cleared.
+    /// of them; false if there are none. Without any, the net was cleared. One
+    /// that was begun, by whomever, is finished first, wherever the head is by
+    /// now: a part of it is in the net.
     fn plan(
         &mut self,
         at: Option<u64>,
+        begun: Option<u64>,
         head: u64,
         writing: &Mutex<()>,
     ) -> Result<bool, EntryError> {
@@ -191,8 +200,27 @@ impl Deriver {
         }
         let versions = &self.versions;
         let from = at.unwrap_or(ROOT);
-        if from == head && versions.note("net_next")?.is_none() {
+        if from == head && begun.is_none() {
             return Ok(false);
+        }
+        if let Some(begun) = begun
+            && (self.base != from || self.chain.front() != Some(&begun))
+        {
+            self.chain.clear();
+            self.since_skip = None;
+            if versions.parent(begun)? == Some(from) {
+                let ops = changeset_of(versions, begun)?;
+                self.steps.push_back(Step { to: begun, ops, is_forward: true });
+            } else if versions.parent(from)? == Some(begun)
+                && versions.note("has_baseline")?.is_none()
+            {
+                let ops = inverse_of(versions, from)?;
+                self.steps.push_back(Step { to: begun, ops, is_forward: false });
+            } else {
+                let _writing = writing.lock();
+                in_transaction(versions, |versions| Ok(versions.clear_net()?))?;
+            }
+            return Ok(true);
         }
         if self.base != from || self.chain.is_empty() {
             self.base = from;
@@ -226,11 +254,16 @@ impl Deriver {
             return Ok(true);
         }
         let to = versions.parent(from)?.unwrap_or(ROOT);
-        let changeset = changeset_of(versions, from)?;
-        let ops = changeset.iter().rev().filter_map(Op::inverse).collect();
+        let ops = inverse_of(versions, from)?;
         self.steps.push_back(Step { to, ops, is_forward: false });
         Ok(true)
     }
+}
+
+/// What takes a version back.
+fn inverse_of(versions: &Versions, version: u64) -> Result<Changeset, EntryError> {
+    let changeset = changeset_of(versions, version)?;
+    Ok(changeset.iter().rev().filter_map(Op::inverse).collect())
 }
 
 /// One operation into the net.

@@ -106,6 +106,7 @@ impl History for MemoryHistory {
             about.parent = Some(ROOT);
             *made_by = Arc::clone(changeset);
         }
+        kept.stored.epoch += 1;
         Ok(kept.stored)
     }
 

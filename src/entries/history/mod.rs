@@ -1,5 +1,6 @@
 //! Where versions are kept.
 
+mod check;
 mod codec;
 mod derive;
 mod memory;
@@ -8,6 +9,7 @@ mod sqlite;
 
 use std::sync::Arc;
 
+pub(super) use check::{Memory, check_history};
 pub(super) use memory::MemoryHistory;
 pub(super) use none::NoHistory;
 pub(super) use sqlite::SqliteHistory;

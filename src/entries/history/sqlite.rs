@@ -140,10 +140,7 @@ pub(super) fn in_transaction<T>(
 }
 
 fn stored_of(tally: Tally) -> Stored {
-    // A stranger's writes make another epoch at once, also before anybody
-    // could note that in the file.
-    let epoch = 2 * tally.epoch + u64::from(tally.touched.is_some());
-    Stored { head: tally.head, last: tally.last, epoch }
+    Stored { head: tally.head, last: tally.last, epoch: tally.moment() }
 }
 
 fn damaged(what: &str, found: &str) -> EntryError {

@@ -31,7 +31,7 @@ impl Mark {
     /// Whether the file does not have the cell yet: it must not be lost, and
     /// what comes from the file is older.
     #[inline]
-    pub(super) fn is_unwritten(self) -> bool {
+    pub(in crate::kv) fn is_unwritten(self) -> bool {
         self.dirty || self.in_flight
     }
 }

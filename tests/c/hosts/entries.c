@@ -281,6 +281,12 @@ static void what_the_host_decides_is_not_for_scripts(void)
                "  denied(one.load_state({{id = 'b:1', kind = 'k'}}))\n"
                "  denied(one.load_state({}, 0))\n"
                "end\n"
+               "for _, one in ipairs({db, second, elsewhere}) do\n"
+               "  denied(one:backup(path .. '.copy'))\n"
+               "end\n"
+               "equal(io.open(path .. '.copy'), nil)\n"
+               "denied(db:check())\n"
+               "equal(assert(elsewhere:check()).ok, true)\n"
                "for _, file in ipairs({path, path .. '.other', ':memory:'}) do\n"
                "  denied(acervo.open({path = file, actor = 'root'}))\n"
                "  denied(acervo.open({path = file, actor = ''}))\n"
@@ -312,7 +318,9 @@ static void a_second_handle_of_an_attached_state_has_its_actor_and_its_policy(vo
     L = new_state_as("ana");
     run(L, "local second = assert(acervo.open(path))\n"
            "equal(ids(second.entries.snapshot():entries()), 'a:1')\n"
-           "equal(second:stats().entries, 1)");
+           "equal(second:stats().entries, 1)\n"
+           "denied(second:check())\n"
+           "denied(second:backup(path .. '.copy'))");
     CHECK_ASKED("ana registry.get a:1;ana registry.get secret:2;"
                 "ana registry.get a:1;ana registry.get secret:2;");
     lua_close(L);

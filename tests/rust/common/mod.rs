@@ -4,6 +4,7 @@
 pub mod handlers;
 pub mod other;
 pub mod tree;
+pub mod work;
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
