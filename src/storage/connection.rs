@@ -158,22 +158,26 @@ fn finish(
                 place.path.display()
             ),
         }),
-        Err(error) => Err(StorageError::from_sqlite(&error, Some(&connection), &place.path)),
+        Err(error) => {
+            let errno = sqlite::system_errno(&connection);
+            Err(StorageError::from_sqlite(&error, errno, &place.path))
+        }
     }
 }
 
 fn connect(place: &Place, access: OpenFlags) -> Result<Connection, StorageError> {
-    sqlite::prepare();
     // Every connection is used by one thread at a time: our locks see to it.
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let fault = |error| from_open(&error, &place.path);
-    let connection = Connection::open_with_flags(&place.path, flags).map_err(fault)?;
-    connection.busy_timeout(place.busy_timeout).map_err(fault)?;
+    let connection = sqlite::open(&place.path, flags)
+        .map_err(|(error, errno)| from_open(&error, errno, &place.path))?;
+    connection.busy_timeout(place.busy_timeout).map_err(|error| {
+        StorageError::from_sqlite(&error, sqlite::system_errno(&connection), &place.path)
+    })?;
     Ok(connection)
 }
 
-/// A failed open has no connection to ask for the errno: ask the file.
-fn from_open(error: &rusqlite::Error, path: &Path) -> StorageError {
+/// What a failed open says about the file itself comes first.
+fn from_open(error: &rusqlite::Error, errno: i32, path: &Path) -> StorageError {
     if let Err(io_error) = std::fs::File::open(path.parent().unwrap_or(path)) {
         return StorageError::from_io(&io_error, path);
     }
@@ -184,7 +188,7 @@ fn from_open(error: &rusqlite::Error, path: &Path) -> StorageError {
         }
         Ok(_) => match file::check_access(path) {
             Err(io_error) => StorageError::from_io(&io_error, path),
-            Ok(()) => StorageError::from_sqlite(error, None, path),
+            Ok(()) => StorageError::from_sqlite(error, errno, path),
         },
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{CachedStatement, Connection};
 
 use super::{Place, StorageError};
+use crate::platform::sqlite::system_errno;
 
 /// A connection to the database file.
 pub(super) struct Session {
@@ -32,7 +33,7 @@ impl Session {
     }
 
     pub(super) fn fault(&self, error: rusqlite::Error) -> StorageError {
-        StorageError::from_sqlite(&error, Some(&self.connection), &self.path)
+        StorageError::from_sqlite(&error, system_errno(&self.connection), &self.path)
     }
 
     pub(super) fn statement(&self, sql: &str) -> Result<CachedStatement<'_>, StorageError> {
@@ -93,7 +94,7 @@ impl Session {
         self.connection.flush_prepared_statement_cache();
         let path = self.path;
         self.connection.close().map_err(|(connection, error)| {
-            StorageError::from_sqlite(&error, Some(&connection), &path)
+            StorageError::from_sqlite(&error, system_errno(&connection), &path)
         })
     }
 }

@@ -172,7 +172,8 @@ impl Versions {
         Ok(!self.has_tables()? && self.has_table("versions")?)
     }
 
-    /// Makes the tables that are missing, and the triggers.
+    /// Makes the tables that are missing, and the triggers. They are there when
+    /// the transaction is committed: until then [`Versions::has_tables`] asks.
     pub(crate) fn create_tables(&self) -> Result<(), StorageError> {
         self.session.run_all(THEIRS)?;
         self.session.run_all(OURS)?;
@@ -185,7 +186,6 @@ impl Versions {
                 ))?;
             }
         }
-        self.has_tables.set(true);
         Ok(())
     }
 

@@ -39,8 +39,6 @@ pub enum Event {
     Began { worker: usize, step: usize },
     /// The library said that it is done.
     Done { worker: usize, step: usize },
-    /// The library said that it failed.
-    Failed { worker: usize, step: usize },
 }
 
 /// The calls of SQLite that can be made to fail.
@@ -223,6 +221,11 @@ impl Disk {
         let mut state = self.state();
         state.fault = fault;
         std::mem::take(&mut state.tripped)
+    }
+
+    /// Whether a call still has to fail.
+    pub fn is_failing(&self) -> bool {
+        self.state().fault.is_some()
     }
 
     /// The files as they are now, as a killed process leaves them.

@@ -11,6 +11,7 @@ mod common;
 mod check;
 mod cut;
 mod disk;
+mod faults;
 mod memory;
 mod power;
 mod random;

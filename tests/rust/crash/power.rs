@@ -4,12 +4,13 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::check::{Promise, after, check, check_entries_go_on, disk_with, open};
 use super::cut::{Files, Record};
-use super::disk::{Disk, Event};
+use super::disk::{Call, Disk, Event, Fault};
 use super::random::{Random, factor, seed};
 use super::work::{Behind, Store, Versions, Worker, work};
 
@@ -176,7 +177,7 @@ fn checkpoint(disk: &Disk, synchronous: &str) {
         let mode = ["PASSIVE", "RESTART", "TRUNCATE", "FULL"][round % 4];
         // A writer may be in the way, which is no fault.
         let _ = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -186,6 +187,21 @@ fn a_power_cut_in_a_checkpoint_loses_nothing_acknowledged() {
         let mut random = Random::new(seed() + 2);
         let trial = recorded(mixed(&mut random), durability, false, |disk| checkpoint(disk, "NORMAL"));
         passes(&format!("checkpoints, {durability}"), &trial, cuts, &mut random);
+    }
+}
+
+/// As much data as fills SQLite's log, so that commits move it into the file.
+#[test]
+fn a_power_cut_when_the_log_is_full_loses_nothing_acknowledged() {
+    for (durability, cuts) in [("full", 40), ("normal", 40)] {
+        let mut random = Random::new(seed() + 20);
+        let workers: Vec<Box<dyn Worker>> = vec![
+            Store::new("one", 100, 60_000, &mut random),
+            Store::new("two", 100, 60_000, &mut random),
+            Versions::new(100, &mut random),
+        ];
+        let trial = recorded(workers, durability, false, |_| {});
+        passes(&format!("full log, {durability}"), &trial, cuts, &mut random);
     }
 }
 
@@ -255,6 +271,43 @@ fn opening_and_closing_again_and_again_survives_power_cuts() {
     disk.forget();
     let trial = Trial { record: Record::new(disk.events()), workers, promise: Promise::All };
     passes("reopening", &trial, 80, &mut random);
+}
+
+/// Lets syncs fail now and then, and writes all the time what nobody syncs, as
+/// a process with `normal` does.
+fn fail_syncs(disk: &Disk) {
+    let connection = Connection::open(disk.file()).unwrap();
+    connection.pragma_update(None, "synchronous", "NORMAL").unwrap();
+    connection.busy_timeout(Duration::from_secs(5)).unwrap();
+    connection.execute("CREATE TABLE other (n)", []).unwrap();
+    for after in [3, 7, 5, 9, 1, 8, 4, 6] {
+        let errno = libc::EIO;
+        disk.set_fault(Some(Fault { call: Call::Sync, after, lasting: false, errno }));
+        while disk.is_failing() {
+            // It is hit by the failures too.
+            let _ = connection.execute("INSERT INTO other VALUES (1)", []);
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+/// A failed sync says nothing about what it was to write, and a later one
+/// nothing either: the kernel takes the pages for written.
+#[test]
+fn what_is_acknowledged_after_a_failed_sync_survives_a_power_cut() {
+    for round in 0..3 {
+        let mut random = Random::new(seed() + 10 + round as u64);
+        let workers: Vec<Box<dyn Worker>> = vec![
+            Store::new("one", 80, 3000, &mut random),
+            Store::new("two", 80, 300, &mut random),
+            Behind::new(80, &mut random),
+            Versions::new(80, &mut random),
+        ];
+        let trial = recorded(workers, "full", false, |disk| fail_syncs(disk));
+        let failed = |event: &&Event| matches!(event, Event::SyncFailed { .. });
+        assert!(trial.record.events.iter().filter(failed).count() > 3);
+        passes("failed syncs", &trial, 50, &mut random);
+    }
 }
 
 /// The check of the check: a disk that says it synced and did not loses what

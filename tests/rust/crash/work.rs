@@ -29,15 +29,19 @@ pub trait Worker: Send + Sync {
 }
 
 /// Does all steps of all workers, each on a thread of its own, and notes when.
+/// A step that fails is tried again.
 pub fn work(disk: &Disk, db: &Database, workers: &[Box<dyn Worker>]) {
-    let reopen = || db.clone();
     std::thread::scope(|scope| {
         for (number, worker) in workers.iter().enumerate() {
-            let db = reopen();
+            let db = db.clone();
             scope.spawn(move || {
                 for step in 1..=worker.steps() {
                     disk.note(Event::Began { worker: number, step });
-                    worker.step(&db, step).unwrap_or_else(|error| panic!("{error}"));
+                    let mut attempts = 0;
+                    while let Err(error) = worker.step(&db, step) {
+                        attempts += 1;
+                        assert!(attempts < 10, "{error}");
+                    }
                     disk.note(Event::Done { worker: number, step });
                 }
             });
