@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::schema::{self, State};
 use super::session::Session;
 use super::{Log, StorageError, Versions};
-use crate::platform::{file, sqlite};
+use crate::platform::{file, sqlite, wal};
 
 /// What a commit waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(crate) struct Place {
 /// keeps that cheap: a thousand commits touch a few dozen pages. And the WAL
 /// is then written again from its start, in place: a file that grows with each
 /// commit takes the device twice as long to sync.
-const CHECKPOINT_FRAMES: u32 = 1000;
+const CHECKPOINT_FRAMES: u16 = 1000;
 
 /// Opens the file for writing; creates it and its tables if missing.
 ///
@@ -73,8 +73,7 @@ fn write(place: &Place, durability: Durability) -> Result<Session, StorageError>
         {
             return Ok(Err(Refusal::Newer(format)));
         }
-        let mode: String =
-            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        let mode = set_wal(&connection)?;
         if mode != "wal" {
             return Ok(Err(Refusal::NoWal(mode)));
         }
@@ -88,7 +87,7 @@ fn write(place: &Place, durability: Durability) -> Result<Session, StorageError>
             },
         )?;
         connection.pragma_update(None, "foreign_keys", false)?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_FRAMES)?;
+        wal::checkpoint_every(&connection, CHECKPOINT_FRAMES);
         if matches!(state, State::Empty) {
             schema::create(&mut connection)?;
         }
@@ -98,6 +97,19 @@ fn write(place: &Place, durability: Durability) -> Result<Session, StorageError>
         Ok(Ok(()))
     });
     finish(result, connection, place)
+}
+
+/// Has SQLite keep a write-ahead log; gives the journal mode it has now. The
+/// statement gives its row first and writes then: whoever does not run it to
+/// its end is not told that the write failed.
+fn set_wal(connection: &Connection) -> rusqlite::Result<String> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut mode = String::new();
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
+    Ok(mode)
 }
 
 /// Opens an existing file for reading.

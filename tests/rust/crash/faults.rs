@@ -7,6 +7,8 @@ use std::sync::Arc;
 use acervo::database::Database;
 use acervo::error::{Code, Error};
 
+use rusqlite::Connection;
+
 use super::check::{check_entries_go_on, open, settings};
 use super::disk::{Call, Disk, Fault};
 use super::random::{Random, factor, seed};
@@ -138,6 +140,12 @@ impl Run {
         }
         self.disk.set_fault(None);
         self.compare(&db, None)?;
+        let mode: String = Connection::open(self.disk.file())
+            .and_then(|it| it.pragma_query_value(None, "journal_mode", |row| row.get(0)))
+            .map_err(|error| error.to_string())?;
+        if mode != "wal" {
+            return Err(format!("the journal mode is {mode}"));
+        }
         db.close().map_err(|error| format!("closing: {error}"))?;
         let db = open(&self.disk, "full")?;
         let report = self.compare(&db, None).map_err(|fault| format!("after opening: {fault}"));

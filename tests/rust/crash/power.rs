@@ -280,13 +280,19 @@ fn fail_syncs(disk: &Disk) {
     connection.pragma_update(None, "synchronous", "NORMAL").unwrap();
     connection.busy_timeout(Duration::from_secs(5)).unwrap();
     connection.execute("CREATE TABLE other (n)", []).unwrap();
+    connection.busy_timeout(Duration::ZERO).unwrap();
     for after in [3, 7, 5, 9, 1, 8, 4, 6] {
         let errno = libc::EIO;
-        disk.set_fault(Some(Fault { call: Call::Sync, after, lasting: false, errno }));
-        while disk.is_failing() {
-            // It is hit by the failures too.
-            let _ = connection.execute("INSERT INTO other VALUES (1)", []);
-            std::thread::sleep(Duration::from_micros(200));
+        let fault = Fault { call: Call::Sync, after, lasting: false, errno };
+        let mut written = 0;
+        while written < 5 || disk.is_failing() {
+            // Others are in the way, and it is hit by the failures too.
+            written += usize::from(connection.execute("INSERT INTO other VALUES (1)", []).is_ok());
+            if written == 2 {
+                disk.set_fault(Some(fault));
+                written += 1;
+            }
+            std::thread::sleep(Duration::from_micros(30));
         }
     }
 }
