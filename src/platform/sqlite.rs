@@ -30,6 +30,19 @@ pub(crate) fn system_errno(connection: &Connection) -> i32 {
     unsafe { ffi::sqlite3_system_errno(connection.handle()) }
 }
 
+/// Whether the path leads to another file now, or to none.
+pub(crate) fn has_moved(connection: &Connection) -> bool {
+    let mut moved: c_int = 0;
+    let op = ffi::SQLITE_FCNTL_HAS_MOVED;
+    // SAFETY: the handle is valid while the connection is borrowed, and this
+    // control stores an int.
+    unsafe {
+        let out = (&raw mut moved).cast();
+        ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), op, out);
+    }
+    moved != 0
+}
+
 /// A connection to the file at `path`. A failure comes with the errno of the
 /// system call behind it, or 0: a connection that could not be opened cannot be
 /// asked for it.

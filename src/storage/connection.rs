@@ -96,7 +96,10 @@ fn write(place: &Place, durability: Durability) -> Result<Session, StorageError>
         connection.busy_timeout(Duration::ZERO)?;
         Ok(Ok(()))
     });
-    finish(result, connection, place)
+    let mut session = finish(result, connection, place)?;
+    // One system call, which does not count beside a sync.
+    session.minds_moves = durability == Durability::Full;
+    Ok(session)
 }
 
 /// Has SQLite keep a write-ahead log; gives the journal mode it has now. The

@@ -106,6 +106,16 @@ impl StorageError {
         }
     }
 
+    /// The path does not lead to the file that is open.
+    pub(crate) fn moved(path: &Path) -> Self {
+        let reason = format!(
+            "{} was moved, replaced or deleted while it is open; put it back, or close it and \
+             open it again",
+            path.display()
+        );
+        Self::Io { reason }
+    }
+
     /// The error behind a failed system call on `path`.
     pub(crate) fn from_io(error: &io::Error, path: &Path) -> Self {
         match error.raw_os_error() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{CachedStatement, Connection};
 
 use super::{Place, StorageError};
-use crate::platform::sqlite::system_errno;
+use crate::platform::sqlite::{has_moved, system_errno};
 use crate::platform::wal;
 
 /// A connection to the database file.
@@ -15,6 +15,8 @@ pub(super) struct Session {
     connection: Connection,
     path: PathBuf,
     busy_timeout: Duration,
+    /// A commit promises that the file has it, so that has to be the file.
+    pub(super) minds_moves: bool,
     /// The failed syncs of the process after which the log was written again.
     repaired: Cell<u64>,
 }
@@ -32,6 +34,7 @@ impl Session {
             connection,
             path: place.path.clone(),
             busy_timeout: place.busy_timeout,
+            minds_moves: false,
             repaired: Cell::new(0),
         }
     }
@@ -84,6 +87,10 @@ impl Session {
                 Err(error) => return Err(error),
                 Ok(()) => break,
             }
+        }
+        if self.minds_moves && has_moved(&self.connection) {
+            self.roll_back();
+            return Err(StorageError::moved(&self.path));
         }
         self.repair()
     }

@@ -60,9 +60,8 @@ pub fn check(
     promise: Promise,
     after: (usize, usize),
 ) -> Result<(), String> {
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        try_check(disk, workers, record, cut, promise, after)
-    }));
+    let result =
+        catch_unwind(AssertUnwindSafe(|| try_check(disk, workers, record, cut, promise, after)));
     result.unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<String>().map(String::as_str);
         let message = message.or(panic.downcast_ref::<&str>().copied());

@@ -144,7 +144,10 @@ enum Fate {
     AllBut(usize),
     Only(usize),
     /// Each by itself: so many of 8 are there, so many of 8 in part.
-    Each { whole: usize, torn: usize },
+    Each {
+        whole: usize,
+        torn: usize,
+    },
 }
 
 /// What becomes of a file whose growth came through and whose content did not.
@@ -165,7 +168,8 @@ struct Choice<'a> {
 impl<'a> Choice<'a> {
     fn new(record: &Record, cut: usize, random: &'a mut Random) -> Self {
         let unsure = record.unsure(cut);
-        let one = |random: &mut Random| unsure.get(random.below(unsure.len())).copied().unwrap_or(0);
+        let one =
+            |random: &mut Random| unsure.get(random.below(unsure.len())).copied().unwrap_or(0);
         let fate = match random.below(12) {
             0 => Fate::Nothing,
             1 => Fate::Everything,

@@ -23,22 +23,48 @@ use tempfile::TempDir;
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A name leads to a file. `durable`: it was there before.
-    Made { inode: usize, name: String, content: Vec<u8>, durable: bool },
-    Write { inode: usize, offset: usize, bytes: Box<[u8]> },
-    Truncate { inode: usize, size: usize },
+    Made {
+        inode: usize,
+        name: String,
+        content: Vec<u8>,
+        durable: bool,
+    },
+    Write {
+        inode: usize,
+        offset: usize,
+        bytes: Box<[u8]>,
+    },
+    Truncate {
+        inode: usize,
+        size: usize,
+    },
     SyncStarted,
     /// What happened to the file before the event `start` is on the device.
-    Synced { inode: usize, start: usize },
+    Synced {
+        inode: usize,
+        start: usize,
+    },
     /// It may or may not be, and no later sync will tell: the kernel takes the
     /// pages for written.
-    SyncFailed { inode: usize, start: usize },
+    SyncFailed {
+        inode: usize,
+        start: usize,
+    },
     /// Names are as they are now, on the device.
     DirectorySynced,
-    Removed { name: String },
+    Removed {
+        name: String,
+    },
     /// A worker calls the library for its step, counted from 1.
-    Began { worker: usize, step: usize },
+    Began {
+        worker: usize,
+        step: usize,
+    },
     /// The library said that it is done.
-    Done { worker: usize, step: usize },
+    Done {
+        worker: usize,
+        step: usize,
+    },
 }
 
 /// The calls of SQLite that can be made to fail.
@@ -244,8 +270,8 @@ impl Disk {
         let mut state = self.state();
         *state.calls.entry(call as u8).or_default() += 1;
         let fault = state.fault.as_mut()?;
-        let is_meant = fault.call == call
-            || (fault.call == Call::ShortWrite && call == Call::Write);
+        let is_meant =
+            fault.call == call || (fault.call == Call::ShortWrite && call == Call::Write);
         if !is_meant {
             return None;
         }
@@ -359,9 +385,7 @@ pub fn install() {
             let get = (*below).xGetSystemCall.unwrap();
             let set = (*below).xSetSystemCall.unwrap();
             let before = get(below, c"openDirectory".as_ptr()).unwrap();
-            OPEN_DIRECTORY.get_or_init(|| {
-                std::mem::transmute::<SystemCall, OpenDirectory>(before)
-            });
+            OPEN_DIRECTORY.get_or_init(|| std::mem::transmute::<SystemCall, OpenDirectory>(before));
             let ours = std::mem::transmute::<OpenDirectory, SystemCall>(open_directory);
             assert_eq!(set(below, c"openDirectory".as_ptr(), Some(ours)), ffi::SQLITE_OK);
             let size = size_of::<File>() as c_int + (*below).szOsFile;
@@ -429,7 +453,12 @@ unsafe extern "C" fn open(
                         if state.is_recording {
                             let durable = before.is_some();
                             let content = before.unwrap_or_default();
-                            state.events.push(Event::Made { inode, name: name.clone(), content, durable });
+                            state.events.push(Event::Made {
+                                inode,
+                                name: name.clone(),
+                                content,
+                                durable,
+                            });
                         }
                     }
                     let inode = state.names[&name];

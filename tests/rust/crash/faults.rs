@@ -14,15 +14,27 @@ use super::disk::{Call, Disk, Fault};
 use super::random::{Random, factor, seed};
 use super::work::{Behind, Store, Versions, Worker};
 
-const STEPS: usize = 10;
+pub const STEPS: usize = 10;
 
-fn workers() -> Vec<Box<dyn Worker>> {
+pub fn workers() -> Vec<Box<dyn Worker>> {
     let mut random = Random::new(7);
     vec![
         Store::new("one", STEPS, 6000, &mut random),
         Behind::new(STEPS, &mut random),
         Versions::new(STEPS, &mut random),
     ]
+}
+
+/// Compares what each worker did with what is there.
+pub fn compare_all(
+    db: &Database,
+    workers: &[Box<dyn Worker>],
+    done: &[usize],
+) -> Result<(), String> {
+    for (worker, &done) in workers.iter().zip(done) {
+        worker.found(db, done, done)?;
+    }
+    Ok(())
 }
 
 /// How often a step is tried while the fault lasts.
@@ -190,7 +202,7 @@ fn every_call_that_fails_is_an_error_that_passes() {
         let (mut injected, mut failed) = (0, 0);
         for (&call, &count) in Call::ALL.iter().zip(&counts) {
             for lasting in [false, true] {
-                let tries = count.min(6 * factor());
+                let tries = count.min(3 * factor());
                 for number in 0..tries {
                     let after = match count == tries {
                         true => number,

@@ -15,4 +15,5 @@ mod faults;
 mod memory;
 mod power;
 mod random;
+mod trouble;
 mod work;

@@ -159,14 +159,14 @@ fn mixed(random: &mut Random) -> Vec<Box<dyn Worker>> {
 fn a_power_cut_loses_nothing_acknowledged() {
     let mut random = Random::new(seed());
     let trial = recorded(mixed(&mut random), "full", false, |_| {});
-    passes("full", &trial, 120, &mut random);
+    passes("full", &trial, 50, &mut random);
 }
 
 #[test]
 fn at_normal_a_power_cut_leaves_what_was_there_at_some_moment() {
     let mut random = Random::new(seed() + 1);
     let trial = recorded(mixed(&mut random), "normal", false, |_| {});
-    passes("normal", &trial, 80, &mut random);
+    passes("normal", &trial, 30, &mut random);
 }
 
 /// Moves the log into the database again and again, as a full log does.
@@ -183,9 +183,10 @@ fn checkpoint(disk: &Disk, synchronous: &str) {
 
 #[test]
 fn a_power_cut_in_a_checkpoint_loses_nothing_acknowledged() {
-    for (durability, cuts) in [("full", 80), ("normal", 60)] {
+    for (durability, cuts) in [("full", 25), ("normal", 20)] {
         let mut random = Random::new(seed() + 2);
-        let trial = recorded(mixed(&mut random), durability, false, |disk| checkpoint(disk, "NORMAL"));
+        let trial =
+            recorded(mixed(&mut random), durability, false, |disk| checkpoint(disk, "NORMAL"));
         passes(&format!("checkpoints, {durability}"), &trial, cuts, &mut random);
     }
 }
@@ -193,7 +194,7 @@ fn a_power_cut_in_a_checkpoint_loses_nothing_acknowledged() {
 /// As much data as fills SQLite's log, so that commits move it into the file.
 #[test]
 fn a_power_cut_when_the_log_is_full_loses_nothing_acknowledged() {
-    for (durability, cuts) in [("full", 40), ("normal", 40)] {
+    for (durability, cuts) in [("full", 12), ("normal", 12)] {
         let mut random = Random::new(seed() + 20);
         let workers: Vec<Box<dyn Worker>> = vec![
             Store::new("one", 100, 60_000, &mut random),
@@ -211,7 +212,7 @@ fn a_power_cut_in_the_creation_leaves_nothing_or_a_database() {
     let workers: Vec<Box<dyn Worker>> =
         vec![Store::new("one", 4, 300, &mut random), Versions::new(4, &mut random)];
     let trial = recorded(workers, "full", true, |_| {});
-    passes("creation", &trial, 100, &mut random);
+    passes("creation", &trial, 50, &mut random);
 }
 
 #[test]
@@ -219,7 +220,7 @@ fn a_power_cut_while_derived_data_is_written_loses_no_version() {
     let mut random = Random::new(seed() + 4);
     let workers: Vec<Box<dyn Worker>> = vec![Versions::new(220, &mut random)];
     let trial = recorded(workers, "full", false, |_| {});
-    passes("derived data", &trial, 80, &mut random);
+    passes("derived data", &trial, 25, &mut random);
 }
 
 #[test]
@@ -247,7 +248,7 @@ fn a_power_cut_while_the_log_is_compacted_loses_nothing_acknowledged() {
     db.close().unwrap();
     disk.forget();
     let trial = Trial { record: Record::new(disk.events()), workers, promise: Promise::All };
-    passes("compaction", &trial, 60, &mut random);
+    passes("compaction", &trial, 25, &mut random);
 }
 
 #[test]
@@ -270,7 +271,7 @@ fn opening_and_closing_again_and_again_survives_power_cuts() {
     }
     disk.forget();
     let trial = Trial { record: Record::new(disk.events()), workers, promise: Promise::All };
-    passes("reopening", &trial, 80, &mut random);
+    passes("reopening", &trial, 30, &mut random);
 }
 
 /// Lets syncs fail now and then, and writes all the time what nobody syncs, as
@@ -312,7 +313,7 @@ fn what_is_acknowledged_after_a_failed_sync_survives_a_power_cut() {
         let trial = recorded(workers, "full", false, |disk| fail_syncs(disk));
         let failed = |event: &&Event| matches!(event, Event::SyncFailed { .. });
         assert!(trial.record.events.iter().filter(failed).count() > 3);
-        passes("failed syncs", &trial, 50, &mut random);
+        passes("failed syncs", &trial, 15, &mut random);
     }
 }
 

@@ -166,8 +166,7 @@ impl Worker for Store {
 
     fn found(&self, db: &Database, floor: usize, began: usize) -> Found {
         let found = cells(&self.kv(db))?;
-        let steps: Vec<usize> =
-            (0..=began).filter(|&step| self.states[step] == found).collect();
+        let steps: Vec<usize> = (0..=began).filter(|&step| self.states[step] == found).collect();
         match steps.iter().any(|&step| step >= floor) {
             true => Ok(steps.into_iter().filter(|&step| step >= floor).collect()),
             false => Err(format!(
