@@ -177,6 +177,12 @@ impl Instance {
         if let Some(entries) = self.entries.get() {
             return Ok(Arc::clone(entries));
         }
+        if let Some((file, path)) = &self.file
+            && FileId::of(path).ok() != Some(*file)
+        {
+            // SQLite would read the log of one file into the other.
+            return Err(StorageError::moved(path).into());
+        }
         let path = self.file.as_ref().map(|(_, path)| path.as_path());
         let opened = super::open::open_entries(path, &self.options, &self.engine)?;
         Ok(Arc::clone(self.entries.get_or_init(|| opened)))

@@ -19,6 +19,7 @@ pub(crate) mod sqlite;
 pub(crate) mod sync;
 pub(crate) mod thin;
 pub(crate) mod turn;
+pub(crate) mod wal;
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 compile_error!(

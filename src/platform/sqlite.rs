@@ -15,11 +15,13 @@
 //! the fork and stay locked in the child for ever; so the fork waits for them
 //! and passes them on unlocked.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Once;
 
-use rusqlite::Connection;
 use rusqlite::ffi;
+use rusqlite::{Connection, OpenFlags};
 
 /// The errno of the system call that failed last on this connection; 0 if
 /// none.
@@ -28,8 +30,46 @@ pub(crate) fn system_errno(connection: &Connection) -> i32 {
     unsafe { ffi::sqlite3_system_errno(connection.handle()) }
 }
 
-/// Prepares SQLite for this process. Called before the first open.
-pub(crate) fn prepare() {
+/// Whether the path leads to another file now, or to none.
+pub(crate) fn has_moved(connection: &Connection) -> bool {
+    let mut moved: c_int = 0;
+    let op = ffi::SQLITE_FCNTL_HAS_MOVED;
+    // SAFETY: the handle is valid while the connection is borrowed, and this
+    // control stores an int.
+    unsafe {
+        let out = (&raw mut moved).cast();
+        ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), op, out);
+    }
+    moved != 0
+}
+
+/// A connection to the file at `path`. A failure comes with the errno of the
+/// system call behind it, or 0: a connection that could not be opened cannot be
+/// asked for it.
+pub(crate) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, (rusqlite::Error, i32)> {
+    prepare();
+    let name = CString::new(path.as_os_str().as_bytes());
+    let name = name.map_err(|error| (rusqlite::Error::from(error), 0))?;
+    let flags = flags | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let mut handle = std::ptr::null_mut();
+    // SAFETY: a C string, and a place for the handle, that live through the
+    // call. SQLite gives a handle also when it fails, unless there is no
+    // memory; nobody else has it, and it is closed, or given away.
+    unsafe {
+        let code =
+            ffi::sqlite3_open_v2(name.as_ptr(), &raw mut handle, flags.bits(), std::ptr::null());
+        if code == ffi::SQLITE_OK {
+            return Connection::from_handle_owned(handle).map_err(|error| (error, 0));
+        }
+        let errno = if handle.is_null() { 0 } else { ffi::sqlite3_system_errno(handle) };
+        ffi::sqlite3_close(handle);
+        let text = CStr::from_ptr(ffi::sqlite3_errstr(code)).to_string_lossy().into_owned();
+        Err((rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(text)), errno))
+    }
+}
+
+/// Prepares SQLite for this process.
+fn prepare() {
     static PREPARED: Once = Once::new();
     PREPARED.call_once(|| {
         // SAFETY: sqlite3_initialize is safe to call at any time; the default

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::schema::{self, State};
 use super::session::Session;
 use super::{Log, StorageError, Versions};
-use crate::platform::{file, sqlite};
+use crate::platform::{file, sqlite, wal};
 
 /// What a commit waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(crate) struct Place {
 /// keeps that cheap: a thousand commits touch a few dozen pages. And the WAL
 /// is then written again from its start, in place: a file that grows with each
 /// commit takes the device twice as long to sync.
-const CHECKPOINT_FRAMES: u32 = 1000;
+const CHECKPOINT_FRAMES: u16 = 1000;
 
 /// Opens the file for writing; creates it and its tables if missing.
 ///
@@ -74,8 +74,7 @@ fn write(place: &Place, durability: Durability) -> Result<Session, StorageError>
         {
             return Ok(Err(Refusal::Newer(format)));
         }
-        let mode: String =
-            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        let mode = set_wal(&connection)?;
         if mode != "wal" {
             return Ok(Err(Refusal::NoWal(mode)));
         }
@@ -89,7 +88,7 @@ fn write(place: &Place, durability: Durability) -> Result<Session, StorageError>
             },
         )?;
         connection.pragma_update(None, "foreign_keys", false)?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_FRAMES)?;
+        wal::checkpoint_every(&connection, CHECKPOINT_FRAMES);
         if matches!(state, State::Empty) {
             schema::create(&mut connection)?;
         }
@@ -98,7 +97,23 @@ fn write(place: &Place, durability: Durability) -> Result<Session, StorageError>
         connection.busy_timeout(Duration::ZERO)?;
         Ok(Ok(()))
     });
-    finish(result, connection, place)
+    let mut session = finish(result, connection, place)?;
+    // One system call, which does not count beside a sync.
+    session.minds_moves = durability == Durability::Full;
+    Ok(session)
+}
+
+/// Has SQLite keep a write-ahead log; gives the journal mode it has now. The
+/// statement gives its row first and writes then: whoever does not run it to
+/// its end is not told that the write failed.
+fn set_wal(connection: &Connection) -> rusqlite::Result<String> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut mode = String::new();
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
+    Ok(mode)
 }
 
 /// Opens an existing file for reading.
@@ -171,22 +186,26 @@ fn finish(
                 place.path.display()
             ),
         }),
-        Err(error) => Err(StorageError::from_sqlite(&error, Some(&connection), &place.path)),
+        Err(error) => {
+            let errno = sqlite::system_errno(&connection);
+            Err(StorageError::from_sqlite(&error, errno, &place.path))
+        }
     }
 }
 
 pub(super) fn connect(place: &Place, access: OpenFlags) -> Result<Connection, StorageError> {
-    sqlite::prepare();
     // Every connection is used by one thread at a time: our locks see to it.
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let fault = |error| from_open(&error, &place.path);
-    let connection = Connection::open_with_flags(&place.path, flags).map_err(fault)?;
-    connection.busy_timeout(place.busy_timeout).map_err(fault)?;
+    let connection = sqlite::open(&place.path, flags)
+        .map_err(|(error, errno)| from_open(&error, errno, &place.path))?;
+    connection.busy_timeout(place.busy_timeout).map_err(|error| {
+        StorageError::from_sqlite(&error, sqlite::system_errno(&connection), &place.path)
+    })?;
     Ok(connection)
 }
 
-/// A failed open has no connection to ask for the errno: ask the file.
-fn from_open(error: &rusqlite::Error, path: &Path) -> StorageError {
+/// What a failed open says about the file itself comes first.
+fn from_open(error: &rusqlite::Error, errno: i32, path: &Path) -> StorageError {
     if let Err(io_error) = std::fs::File::open(path.parent().unwrap_or(path)) {
         return StorageError::from_io(&io_error, path);
     }
@@ -194,7 +213,7 @@ fn from_open(error: &rusqlite::Error, path: &Path) -> StorageError {
         Err(io_error) => StorageError::from_io(&io_error, path),
         Ok(_) => match file::check_access(path) {
             Err(io_error) => StorageError::from_io(&io_error, path),
-            Ok(()) => StorageError::from_sqlite(error, None, path),
+            Ok(()) => StorageError::from_sqlite(error, errno, path),
         },
     }
 }

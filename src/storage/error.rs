@@ -4,9 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode};
-
-use crate::platform::sqlite::system_errno;
+use rusqlite::ErrorCode;
 
 /// A failure of the database file.
 #[derive(Clone, Debug)]
@@ -83,16 +81,12 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// The error behind a failed call on `connection` to the file at `path`.
-    pub(super) fn from_sqlite(
-        error: &rusqlite::Error,
-        connection: Option<&Connection>,
-        path: &Path,
-    ) -> Self {
+    /// The error behind a failed call of SQLite on the file at `path`; `errno`
+    /// as the connection has it, 0 if none.
+    pub(super) fn from_sqlite(error: &rusqlite::Error, errno: i32, path: &Path) -> Self {
         let rusqlite::Error::SqliteFailure(code, message) = error else {
             return Self::Other(error.to_string());
         };
-        let errno = connection.map_or(0, system_errno);
         let text = message.clone().unwrap_or_else(|| code.to_string());
         let reason = if errno == 0 {
             text.clone()
@@ -125,6 +119,16 @@ impl StorageError {
             ErrorCode::OutOfMemory => Self::OutOfMemory,
             _ => Self::Other(reason),
         }
+    }
+
+    /// The path does not lead to the file that is open.
+    pub(crate) fn moved(path: &Path) -> Self {
+        let reason = format!(
+            "{} was moved, replaced or deleted while it is open; put it back, or close it and \
+             open it again",
+            path.display()
+        );
+        Self::Io { reason }
     }
 
     /// The error behind a failed system call on `path`.

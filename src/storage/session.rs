@@ -1,5 +1,6 @@
 //! A connection with the file it is on: transactions and faults.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -7,12 +8,18 @@ use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection};
 
 use super::{Place, StorageError};
+use crate::platform::sqlite::{has_moved, system_errno};
+use crate::platform::wal;
 
 /// A connection to the database file.
 pub(super) struct Session {
     connection: Connection,
     path: PathBuf,
     busy_timeout: Duration,
+    /// A commit promises that the file has it, so that has to be the file.
+    pub(super) minds_moves: bool,
+    /// The failed syncs of the process after which the log was written again.
+    repaired: Cell<u64>,
 }
 
 /// How often a process looks whether another has let go of the lock.
@@ -24,7 +31,13 @@ const COMMIT: &str = "COMMIT";
 
 impl Session {
     pub(super) fn new(connection: Connection, place: &Place) -> Self {
-        Self { connection, path: place.path.clone(), busy_timeout: place.busy_timeout }
+        Self {
+            connection,
+            path: place.path.clone(),
+            busy_timeout: place.busy_timeout,
+            minds_moves: false,
+            repaired: Cell::new(0),
+        }
     }
 
     /// A connection to no file.
@@ -46,7 +59,14 @@ impl Session {
     }
 
     pub(super) fn fault(&self, error: rusqlite::Error) -> StorageError {
-        StorageError::from_sqlite(&error, Some(&self.connection), &self.path)
+        self.fault_with(error, system_errno(&self.connection))
+    }
+
+    fn fault_with(&self, error: rusqlite::Error, errno: i32) -> StorageError {
+        if let Some(error) = error.sqlite_error() {
+            wal::note_failure(error.extended_code);
+        }
+        StorageError::from_sqlite(&error, errno, &self.path)
     }
 
     pub(super) fn statement(&self, sql: &str) -> Result<CachedStatement<'_>, StorageError> {
@@ -95,9 +115,32 @@ impl Session {
                 {
                     std::thread::sleep(BUSY_POLL);
                 }
-                result => return result,
+                Err(error) => return Err(error),
+                Ok(()) => break,
             }
         }
+        if self.minds_moves && has_moved(&self.connection) {
+            self.roll_back();
+            return Err(StorageError::moved(&self.path));
+        }
+        self.repair()
+    }
+
+    /// After a failed sync nothing may be built on what is in the log before
+    /// that was written again.
+    #[inline]
+    fn repair(&self) -> Result<(), StorageError> {
+        let failed = wal::failed_syncs();
+        if failed == self.repaired.get() {
+            return Ok(());
+        }
+        let repaired = wal::write_again(&self.connection);
+        if repaired.is_err() {
+            self.roll_back();
+        }
+        repaired.map_err(|(error, errno)| self.fault_with(error, errno))?;
+        self.repaired.set(failed);
+        Ok(())
     }
 
     /// Starts a consistent view for several reads.
@@ -107,7 +150,16 @@ impl Session {
 
     /// Makes everything since [`Session::begin`] durable and visible.
     pub(super) fn commit(&self) -> Result<(), StorageError> {
-        self.run(COMMIT)
+        let result = self.run(COMMIT);
+        if result.is_err() && wal::failed_syncs() != self.repaired.get() {
+            // At once if that can be: other processes append too, and are not
+            // told. If not, then before the next transaction.
+            self.roll_back();
+            if self.run(BEGIN).and_then(|()| self.repair()).is_ok() {
+                self.roll_back();
+            }
+        }
+        result
     }
 
     /// Undoes everything since [`Session::begin`]; no effect outside of one.
@@ -124,7 +176,7 @@ impl Session {
         self.connection.flush_prepared_statement_cache();
         let path = self.path;
         self.connection.close().map_err(|(connection, error)| {
-            StorageError::from_sqlite(&error, Some(&connection), &path)
+            StorageError::from_sqlite(&error, system_errno(&connection), &path)
         })
     }
 }

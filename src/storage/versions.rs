@@ -183,7 +183,8 @@ impl Versions {
         Ok(!self.has_tables()? && self.has_table("versions")?)
     }
 
-    /// Makes the tables that are missing, and the triggers.
+    /// Makes the tables that are missing, and the triggers. They are there when
+    /// the transaction is committed: until then [`Versions::has_tables`] asks.
     pub(crate) fn create_tables(&self) -> Result<(), StorageError> {
         self.tallied.set(None);
         self.session.run_all(THEIRS)?;
@@ -197,7 +198,6 @@ impl Versions {
                 ))?;
             }
         }
-        self.has_tables.set(true);
         Ok(())
     }
 

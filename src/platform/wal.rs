@@ -1,0 +1,179 @@
+//! SQLite's write-ahead log after a sync that failed.
+//!
+//! When fdatasync fails the kernel has thrown away, or may have, what it could
+//! not write, and takes it for written: the next fdatasync succeeds and says
+//! nothing about it. SQLite tries again as if it did. A commit whose sync
+//! fails is not the problem: its frames are written anew by the next one. But
+//! in front of them may be frames that nobody has synced yet, those of
+//! connections and processes with `durability = "normal"` and of what is
+//! derived. If they are missing on the device, a power cut loses everything
+//! behind them, and a checkpoint that believes in them damages the file.
+//!
+//! So after a failed sync the log is written again, as it is, and synced,
+//! before anything is appended to it.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::Connection;
+use rusqlite::ffi;
+
+/// Syncs of this process that failed, on any file.
+static FAILED_SYNCS: AtomicU64 = AtomicU64::new(0);
+
+/// How many syncs failed in this process so far. When it moves, what was
+/// written before is not known to be on the device.
+#[inline]
+pub(crate) fn failed_syncs() -> u64 {
+    FAILED_SYNCS.load(Ordering::Acquire)
+}
+
+/// Notes a failed sync if `code` is one.
+pub(crate) fn note_failure(code: c_int) {
+    if code == ffi::SQLITE_IOERR_FSYNC {
+        FAILED_SYNCS.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// Has commits on this connection move the log into the file when it has so
+/// many frames. As SQLite's own `wal_autocheckpoint`, but that keeps a failed
+/// sync to itself.
+pub(crate) fn checkpoint_every(connection: &Connection, frames: u16) {
+    let frames = std::ptr::without_provenance_mut::<c_void>(usize::from(frames));
+    // SAFETY: the handle is valid while the connection is borrowed; the hook
+    // lives for ever, and its argument is a number.
+    unsafe { ffi::sqlite3_wal_hook(connection.handle(), Some(committed), frames) };
+}
+
+unsafe extern "C" fn committed(
+    limit: *mut c_void,
+    handle: *mut ffi::sqlite3,
+    name: *const c_char,
+    frames: c_int,
+) -> c_int {
+    if usize::try_from(frames).is_ok_and(|frames| frames >= limit.addr()) {
+        let mode = ffi::SQLITE_CHECKPOINT_PASSIVE;
+        let none = std::ptr::null_mut();
+        // SAFETY: SQLite gives its handle and the name of the database.
+        note_failure(unsafe { ffi::sqlite3_wal_checkpoint_v2(handle, name, mode, none, none) });
+    }
+    // The commit is done, whatever became of this.
+    ffi::SQLITE_OK
+}
+
+/// A failure of SQLite, and the errno behind it.
+type Failure = (rusqlite::Error, i32);
+
+/// Writes the log again and syncs it, so that all that was committed is on the
+/// device; of a commit that failed nothing is left. Only with the write lock.
+pub(crate) fn write_again(connection: &Connection) -> Result<(), Failure> {
+    let log = file(connection, ffi::SQLITE_FCNTL_JOURNAL_POINTER)?;
+    let end = committed_end(connection)?;
+    let mut piece = vec![0; PIECE];
+    let mut at = 0;
+    while at < end {
+        let len = PIECE.min(usize::try_from(end - at).unwrap_or(PIECE));
+        log.read(&mut piece[..len], at)?;
+        log.write(&piece[..len], at)?;
+        at += len as i64;
+    }
+    if log.size()? > end {
+        // Without the header of its first frame nothing behind it counts.
+        log.write(&[0; FRAME_HEADER as usize], end)?;
+    }
+    log.sync()
+}
+
+const PIECE: usize = 1 << 16;
+/// Before the first frame, and before the page of each.
+const LOG_HEADER: i64 = 32;
+const FRAME_HEADER: i64 = 24;
+/// SQLite's index of the log comes in pieces of this size.
+const INDEX_PIECE: c_int = 32768;
+
+/// Where the frames of the last commit end. The index of the log, in shared
+/// memory, begins with a header that has it (sqlite.org/walformat.html).
+fn committed_end(connection: &Connection) -> Result<i64, Failure> {
+    let database = file(connection, ffi::SQLITE_FCNTL_FILE_POINTER)?;
+    let mut header = [0; 20];
+    let mut index = std::ptr::null_mut();
+    // SAFETY: an open file with its methods; the index is mapped already, as a
+    // transaction is open, and its first piece is longer than the header, which
+    // only the holder of the write lock changes.
+    unsafe {
+        let methods = &*(*database.0).pMethods;
+        let Some(map) = methods.xShmMap else { return Err(failure(ffi::SQLITE_INTERNAL)) };
+        check(map(database.0, 0, INDEX_PIECE, 0, &raw mut index))?;
+        if index.is_null() {
+            return Err(failure(ffi::SQLITE_INTERNAL));
+        }
+        index.cast::<u8>().cast_const().copy_to(header.as_mut_ptr(), header.len());
+    }
+    let page = i64::from(u16::from_ne_bytes([header[14], header[15]]));
+    // 65536 does not fit, and is written as 1.
+    let page = if page == 1 { 65536 } else { page };
+    let frames = i64::from(u32::from_ne_bytes([header[16], header[17], header[18], header[19]]));
+    Ok(if frames == 0 { 0 } else { LOG_HEADER + frames * (FRAME_HEADER + page) })
+}
+
+/// One of the files of a connection, as SQLite has it open.
+struct File(*mut ffi::sqlite3_file);
+
+fn file(connection: &Connection, which: c_int) -> Result<File, Failure> {
+    let mut file = std::ptr::null_mut::<ffi::sqlite3_file>();
+    // SAFETY: the handle is valid while the connection is borrowed, and these
+    // two controls store a pointer.
+    unsafe {
+        let out = (&raw mut file).cast();
+        check(ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), which, out))?;
+        match file.as_ref().map(|file| file.pMethods.is_null()) {
+            Some(false) => Ok(File(file)),
+            // In a transaction both are open.
+            // In a transaction both are open.
+            _ => Err(failure(ffi::SQLITE_INTERNAL)),
+        }
+    }
+}
+
+fn failure(code: c_int) -> Failure {
+    let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+    (rusqlite::Error::SqliteFailure(ffi::Error::new(code), None), errno)
+}
+
+fn check(code: c_int) -> Result<(), Failure> {
+    if code == ffi::SQLITE_OK { Ok(()) } else { Err(failure(code)) }
+}
+
+/// Calls one of the methods that every open file has.
+macro_rules! call {
+    ($file:expr, $method:ident $(, $argument:expr)*) => {
+        // SAFETY: the file is open while the transaction is; the buffers live
+        // through the call and have the length that is given.
+        unsafe {
+            match (*(*$file.0).pMethods).$method {
+                Some(method) => check(method($file.0 $(, $argument)*)),
+                None => Err(failure(ffi::SQLITE_INTERNAL)),
+            }
+        }
+    };
+}
+
+impl File {
+    fn read(&self, into: &mut [u8], at: i64) -> Result<(), Failure> {
+        call!(self, xRead, into.as_mut_ptr().cast(), into.len() as c_int, at)
+    }
+
+    fn write(&self, bytes: &[u8], at: i64) -> Result<(), Failure> {
+        call!(self, xWrite, bytes.as_ptr().cast(), bytes.len() as c_int, at)
+    }
+
+    fn size(&self) -> Result<i64, Failure> {
+        let mut size = 0;
+        call!(self, xFileSize, &raw mut size)?;
+        Ok(size)
+    }
+
+    fn sync(&self) -> Result<(), Failure> {
+        call!(self, xSync, ffi::SQLITE_SYNC_NORMAL)
+    }
+}
