@@ -20,7 +20,7 @@ use super::KvError;
 use super::edit::{Edit, Outcome};
 use super::engine::Engine;
 use super::space::Namespace;
-use crate::guard::Unusable;
+use crate::guard::{Unusable, what_panicked};
 use crate::platform::sync::{Condvar, Mutex};
 use crate::storage::Log;
 use crate::value::Value;
@@ -152,12 +152,12 @@ impl Engine {
         let jobs = tickets.iter().filter_map(|ticket| ticket.job.lock().take()).collect();
         let log = writer.log.as_ref();
         let result = catch_unwind(AssertUnwindSafe(|| self.transact(log, jobs)));
-        let result = result.unwrap_or_else(|_| {
+        let result = result.unwrap_or_else(|panic| {
             self.poison();
             if let Some(log) = log {
                 log.roll_back();
             }
-            Err(Unusable::Poisoned.into())
+            Err(KvError::Panicked { what: what_panicked(panic.as_ref()).to_owned() })
         });
         match result {
             Ok(outcomes) => {
