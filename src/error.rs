@@ -11,7 +11,7 @@ pub use crate::code::Code;
 
 use crate::database::OpenError;
 use crate::entries::{EntryError, Id};
-use crate::guard::Unusable;
+use crate::guard::{Unusable, what_panicked};
 use crate::kv::KvError;
 use crate::storage::StorageError;
 use crate::value::{Value, ValueError, put_array_header, put_map_header, put_string};
@@ -38,11 +38,10 @@ impl Error {
 
     /// The error that a caught panic becomes.
     pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Self {
-        let what = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("of unknown cause");
+        Self::panicked(what_panicked(panic))
+    }
+
+    fn panicked(what: &str) -> Self {
         Self::new(Code::Panic, format!("panic inside the library: {what}; please report it"))
     }
 
@@ -189,6 +188,7 @@ impl From<KvError> for Error {
         let code = match error {
             KvError::Storage(error) => return error.into(),
             KvError::Unusable(why) => return why.into(),
+            KvError::Panicked { what } => return Self::panicked(&what),
             KvError::Key { .. }
             | KvError::Ident { .. }
             | KvError::ValueTooLarge { .. }

@@ -1,5 +1,6 @@
 //! Whether a handle may still be used.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,6 +36,15 @@ impl fmt::Display for Unusable {
 }
 
 impl std::error::Error for Unusable {}
+
+/// What a caught panic says.
+pub(crate) fn what_panicked(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("of unknown cause")
+}
 
 /// The state of one opened handle, shared by everything made from it. When the
 /// last of those goes without the handle having been closed, it is released.

@@ -47,6 +47,7 @@ mod code;
 pub mod database;
 pub mod entries;
 pub mod error;
+mod fault;
 #[allow(unsafe_code, reason = "C passes pointers")]
 mod ffi;
 mod guard;

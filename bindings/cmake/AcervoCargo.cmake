@@ -20,7 +20,14 @@ endif()
 get_filename_component(acervo_target_dir "${acervo_target_dir}" ABSOLUTE
   BASE_DIR "${CMAKE_CURRENT_SOURCE_DIR}")
 
+# scripts/sanitize builds for a named target, so that its flags are not those of
+# build scripts and macros too.
+set(acervo_cargo_triple "")
 set(acervo_release_dir "${acervo_target_dir}/release")
+if(ACERVO_CARGO_TRIPLE)
+  set(acervo_cargo_triple --target "${ACERVO_CARGO_TRIPLE}")
+  set(acervo_release_dir "${acervo_target_dir}/${ACERVO_CARGO_TRIPLE}/release")
+endif()
 set(acervo_library "${acervo_release_dir}/libacervo.so")
 set(acervo_program "${acervo_release_dir}/acervo")
 set(acervo_soname "libacervo.so.0")
@@ -38,7 +45,7 @@ endif()
 add_custom_target(acervo_cargo ALL
   COMMAND "${CMAKE_COMMAND}" -E env --unset=CARGO_BUILD_TARGET
     "CARGO_TARGET_DIR=${acervo_target_dir}"
-    "${ACERVO_CARGO}" build --release --locked ${acervo_cargo_packages}
+    "${ACERVO_CARGO}" build --release --locked ${acervo_cargo_triple} ${acervo_cargo_packages}
   COMMAND "${CMAKE_COMMAND}" -E create_symlink libacervo.so
     "${acervo_release_dir}/${acervo_soname}"
   WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"

@@ -12,6 +12,7 @@ use super::history::{Changeset, Stored};
 use super::squash::{Squash, inverse};
 use super::transaction::{Caller, Plain, ThreadTurn, is_inside, is_inside_any};
 use super::view::View;
+use crate::fault;
 use crate::guard::Unusable;
 use crate::platform::shared_counter::SharedCounter;
 use crate::platform::sync::MutexGuard;
@@ -300,17 +301,18 @@ impl Engine {
         if self.is_closing() {
             return Err(Unusable::Closed.into());
         }
+        let watch = PoisonOnPanic { engine: self, was_panicking: std::thread::panicking() };
         // Also what a program wrote that does not move the counter.
         let publishing = self.publishing.lock();
         let count = self.others.as_ref().map(Others::count);
         let stored = self.history.stored_in_turn()?;
         self.take_in(stored, &publishing)?;
+        fault::point("turn begun");
         if let (Some(others), Some(count)) = (&self.others, count) {
             others.note_seen(count, stored.epoch);
         }
         drop(publishing);
         *self.holder.lock() = Some(Arc::clone(caller.signal()));
-        let watch = PoisonOnPanic { engine: self, was_panicking: std::thread::panicking() };
         let held = Held { _watch: watch, _others: turn, _threads: threads, _end: end, stored };
         self.tell_news(caller);
         Ok(held)
@@ -327,6 +329,7 @@ impl Engine {
     ) -> Result<(), EntryError> {
         let publishing = self.publishing.lock();
         let stored = write()?;
+        fault::point("version committed");
         also();
         self.known_head.store(stored.head, Ordering::Release);
         self.show(view, events, &publishing);

@@ -75,9 +75,11 @@ impl acervo_entry {
         pointer: *const Self,
         part: impl FnOnce(&Entry) -> Option<*const T>,
     ) -> *const T {
-        // SAFETY: as promised by the caller.
-        let entry = unsafe { Self::get(pointer) };
-        entry.and_then(|entry| part(&entry)).unwrap_or(std::ptr::null())
+        wall::or(std::ptr::null(), || {
+            // SAFETY: as promised by the caller.
+            let entry = unsafe { Self::get(pointer) };
+            entry.and_then(|entry| part(&entry)).unwrap_or(std::ptr::null())
+        })
     }
 }
 
@@ -139,11 +141,13 @@ unsafe fn optional(value: *const acervo_value) -> Option<Value> {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_entry_retain(entry: *const acervo_entry) -> *mut acervo_entry {
-    if !entry.is_null() {
-        // SAFETY: a handle is the pointer of an Arc<EntryBody> and alive.
-        wall::or((), || unsafe { Arc::increment_strong_count(entry.cast::<EntryBody>()) });
-    }
-    entry.cast_mut()
+    wall::or(std::ptr::null_mut(), || {
+        if !entry.is_null() {
+            // SAFETY: a handle is the pointer of an Arc<EntryBody> and alive.
+            unsafe { Arc::increment_strong_count(entry.cast::<EntryBody>()) };
+        }
+        entry.cast_mut()
+    })
 }
 
 /// Frees one reference. NULL is accepted.
@@ -230,8 +234,10 @@ impl acervo_entries {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_entries_len(entries: *const acervo_entries) -> usize {
-    // SAFETY: NULL or a live list.
-    unsafe { entries.as_ref() }.map_or(0, |entries| entries.found.len())
+    wall::or(0, || {
+        // SAFETY: NULL or a live list.
+        unsafe { entries.as_ref() }.map_or(0, |entries| entries.found.len())
+    })
 }
 
 /// One of the entries, counted from 0. Borrowed until the list is freed; to

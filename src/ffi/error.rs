@@ -1,6 +1,6 @@
 //! Codes and error objects.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 
 use super::raw::Out;
 use super::value::acervo_value;
@@ -90,7 +90,11 @@ impl acervo_error {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn acervo_code_name(code: i32) -> *const c_char {
-    let name = match code {
+    wall::or(std::ptr::null(), || name_of(code).as_ptr())
+}
+
+fn name_of(code: i32) -> &'static CStr {
+    match code {
         ACERVO_OK => c"ACERVO_OK",
         ACERVO_INVALID => c"ACERVO_INVALID",
         ACERVO_NOT_FOUND => c"ACERVO_NOT_FOUND",
@@ -107,8 +111,7 @@ pub extern "C" fn acervo_code_name(code: i32) -> *const c_char {
         ACERVO_FORKED => c"ACERVO_FORKED",
         ACERVO_TOO_SMALL => c"ACERVO_TOO_SMALL",
         _ => c"ACERVO_?",
-    };
-    name.as_ptr()
+    }
 }
 
 /// The error's code; ACERVO_INVALID for NULL.
@@ -116,8 +119,10 @@ pub extern "C" fn acervo_code_name(code: i32) -> *const c_char {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_error_code(error: *const acervo_error) -> i32 {
-    // SAFETY: NULL or a live error.
-    unsafe { error.as_ref() }.map_or(ACERVO_INVALID, |error| error.error.code as i32)
+    wall::or(ACERVO_PANIC, || {
+        // SAFETY: NULL or a live error.
+        unsafe { error.as_ref() }.map_or(ACERVO_INVALID, |error| error.error.code as i32)
+    })
 }
 
 /// The error's kind as Lua's constants spell it, as `"NotFound"`; `""` if
@@ -131,11 +136,13 @@ pub unsafe extern "C" fn acervo_error_kind(
 ) -> *const c_char {
     // SAFETY: NULL or writable.
     let out_len = unsafe { Out::reset(out_len, 0, "out_len") };
-    // SAFETY: NULL or a live error.
-    let Some(error) = (unsafe { error.as_ref() }) else { return std::ptr::null() };
-    let kind = error.error.code.kind_text();
-    out_len.set(kind.count_bytes());
-    kind.as_ptr()
+    wall::or(std::ptr::null(), || {
+        // SAFETY: NULL or a live error.
+        let Some(error) = (unsafe { error.as_ref() }) else { return std::ptr::null() };
+        let kind = error.error.code.kind_text();
+        out_len.set(kind.count_bytes());
+        kind.as_ptr()
+    })
 }
 
 /// What was wrong, where, and what to do. Borrowed until the error is freed,
@@ -149,10 +156,12 @@ pub unsafe extern "C" fn acervo_error_message(
 ) -> *const c_char {
     // SAFETY: NULL or writable.
     let out_len = unsafe { Out::reset(out_len, 0, "out_len") };
-    // SAFETY: NULL or a live error.
-    let Some(error) = (unsafe { error.as_ref() }) else { return std::ptr::null() };
-    out_len.set(error.message.as_bytes().len());
-    error.message.as_ptr()
+    wall::or(std::ptr::null(), || {
+        // SAFETY: NULL or a live error.
+        let Some(error) = (unsafe { error.as_ref() }) else { return std::ptr::null() };
+        out_len.set(error.message.as_bytes().len());
+        error.message.as_ptr()
+    })
 }
 
 /// Whether the same call may succeed later; false for NULL.
@@ -160,8 +169,10 @@ pub unsafe extern "C" fn acervo_error_message(
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_error_retryable(error: *const acervo_error) -> bool {
-    // SAFETY: NULL or a live error.
-    unsafe { error.as_ref() }.is_some_and(|error| error.error.retryable)
+    wall::or(false, || {
+        // SAFETY: NULL or a live error.
+        unsafe { error.as_ref() }.is_some_and(|error| error.error.retryable)
+    })
 }
 
 /// More about the failure, for programs: a map. Borrowed until the error is
@@ -170,9 +181,11 @@ pub unsafe extern "C" fn acervo_error_retryable(error: *const acervo_error) -> b
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_error_details(error: *const acervo_error) -> *const acervo_value {
-    // SAFETY: NULL or a live error.
-    let details = unsafe { error.as_ref() }.and_then(|error| error.error.details.as_ref());
-    details.map_or(std::ptr::null(), acervo_value::borrowed)
+    wall::or(std::ptr::null(), || {
+        // SAFETY: NULL or a live error.
+        let details = unsafe { error.as_ref() }.and_then(|error| error.error.details.as_ref());
+        details.map_or(std::ptr::null(), acervo_value::borrowed)
+    })
 }
 
 /// Frees an error. NULL is accepted.

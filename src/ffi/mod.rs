@@ -23,6 +23,8 @@ mod kv_many;
 mod log;
 mod lua;
 mod op;
+#[cfg(test)]
+mod panics;
 mod policy;
 mod raw;
 mod snapshot;

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::sync::Arc;
 
 use super::entry::acervo_entry;
-use super::error::{ACERVO_INVALID, ACERVO_OK, acervo_error};
+use super::error::{ACERVO_INVALID, ACERVO_OK, ACERVO_PANIC, acervo_error};
 use super::raw;
 use super::wall;
 use crate::entries::{Entry, OpKind, Question, Rejection, Response, Step};
@@ -117,18 +117,20 @@ unsafe fn answerable<'a>(op: *const acervo_op) -> Result<&'a Question, Error> {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_op_kind(op: *const acervo_op) -> i32 {
-    // SAFETY: NULL or a live op.
-    let Some(op) = (unsafe { op.as_ref() }) else { return ACERVO_INVALID };
-    match op.question.step() {
-        Step::Begin => ACERVO_OP_BEGIN,
-        Step::Commit => ACERVO_OP_COMMIT,
-        Step::Discard => ACERVO_OP_DISCARD,
-        Step::Op(op) => match op.kind {
-            OpKind::Create => ACERVO_OP_CREATE,
-            OpKind::Update => ACERVO_OP_UPDATE,
-            OpKind::Delete => ACERVO_OP_DELETE,
-        },
-    }
+    wall::or(ACERVO_PANIC, || {
+        // SAFETY: NULL or a live op.
+        let Some(op) = (unsafe { op.as_ref() }) else { return ACERVO_INVALID };
+        match op.question.step() {
+            Step::Begin => ACERVO_OP_BEGIN,
+            Step::Commit => ACERVO_OP_COMMIT,
+            Step::Discard => ACERVO_OP_DISCARD,
+            Step::Op(op) => match op.kind {
+                OpKind::Create => ACERVO_OP_CREATE,
+                OpKind::Update => ACERVO_OP_UPDATE,
+                OpKind::Delete => ACERVO_OP_DELETE,
+            },
+        }
+    })
 }
 
 /// Under which circumstances: ACERVO_OP_FLAG_UNDO and so on, or-ed; 0 for none,
@@ -137,15 +139,17 @@ pub unsafe extern "C" fn acervo_op_kind(op: *const acervo_op) -> i32 {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_op_flags(op: *const acervo_op) -> u32 {
-    // SAFETY: NULL or a live op.
-    let Some(op) = (unsafe { op.as_ref() }) else { return 0 };
-    let circumstances = op.question.circumstances();
-    let flags = [
-        (circumstances.undo, ACERVO_OP_FLAG_UNDO),
-        (circumstances.dry_run, ACERVO_OP_FLAG_DRY_RUN),
-        (circumstances.foreign, ACERVO_OP_FLAG_FOREIGN),
-    ];
-    flags.into_iter().filter(|(is_so, _)| *is_so).fold(0, |flags, (_, flag)| flags | flag)
+    wall::or(0, || {
+        // SAFETY: NULL or a live op.
+        let Some(op) = (unsafe { op.as_ref() }) else { return 0 };
+        let circumstances = op.question.circumstances();
+        let flags = [
+            (circumstances.undo, ACERVO_OP_FLAG_UNDO),
+            (circumstances.dry_run, ACERVO_OP_FLAG_DRY_RUN),
+            (circumstances.foreign, ACERVO_OP_FLAG_FOREIGN),
+        ];
+        flags.into_iter().filter(|(is_so, _)| *is_so).fold(0, |flags, (_, flag)| flags | flag)
+    })
 }
 
 /// The entry as it will be; for a delete the entry that goes. Borrowed until
@@ -155,8 +159,10 @@ pub unsafe extern "C" fn acervo_op_flags(op: *const acervo_op) -> u32 {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_op_entry(op: *const acervo_op) -> *const acervo_entry {
-    // SAFETY: NULL or a live op.
-    unsafe { op.as_ref() }.map_or(std::ptr::null(), |op| op.entry_of(Step::entry))
+    wall::or(std::ptr::null(), || {
+        // SAFETY: NULL or a live op.
+        unsafe { op.as_ref() }.map_or(std::ptr::null(), |op| op.entry_of(Step::entry))
+    })
 }
 
 /// The entry as it was, for updates and deletes. Borrowed until the op is
@@ -165,8 +171,10 @@ pub unsafe extern "C" fn acervo_op_entry(op: *const acervo_op) -> *const acervo_
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_op_original(op: *const acervo_op) -> *const acervo_entry {
-    // SAFETY: NULL or a live op.
-    unsafe { op.as_ref() }.map_or(std::ptr::null(), |op| op.entry_of(Step::original))
+    wall::or(std::ptr::null(), || {
+        // SAFETY: NULL or a live op.
+        unsafe { op.as_ref() }.map_or(std::ptr::null(), |op| op.entry_of(Step::original))
+    })
 }
 
 /// Notes why it will be refused; refuses nothing yet. `message`, copied, goes
@@ -203,11 +211,13 @@ pub unsafe extern "C" fn acervo_op_set_error(
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_op_retain(op: *mut acervo_op) -> *mut acervo_op {
-    if !op.is_null() {
-        // SAFETY: it came from an Arc and is alive.
-        wall::or((), || unsafe { Arc::increment_strong_count(op.cast_const()) });
-    }
-    op
+    wall::or(std::ptr::null_mut(), || {
+        if !op.is_null() {
+            // SAFETY: it came from an Arc and is alive.
+            unsafe { Arc::increment_strong_count(op.cast_const()) };
+        }
+        op
+    })
 }
 
 /// Frees one reference. NULL is accepted. Answers nothing: an op that is

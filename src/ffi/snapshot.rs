@@ -95,11 +95,13 @@ pub unsafe extern "C" fn acervo_snapshot_at(
 pub unsafe extern "C" fn acervo_snapshot_retain(
     snapshot: *const acervo_snapshot,
 ) -> *mut acervo_snapshot {
-    if !snapshot.is_null() {
-        // SAFETY: it came from Arc::into_raw and is alive.
-        wall::or((), || unsafe { Arc::increment_strong_count(snapshot) });
-    }
-    snapshot.cast_mut()
+    wall::or(std::ptr::null_mut(), || {
+        if !snapshot.is_null() {
+            // SAFETY: it came from Arc::into_raw and is alive.
+            unsafe { Arc::increment_strong_count(snapshot) };
+        }
+        snapshot.cast_mut()
+    })
 }
 
 /// Frees one reference. NULL is accepted.
@@ -119,8 +121,10 @@ pub unsafe extern "C" fn acervo_snapshot_free(snapshot: *mut acervo_snapshot) {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_snapshot_version(snapshot: *const acervo_snapshot) -> u64 {
-    // SAFETY: NULL or a live snapshot.
-    unsafe { snapshot.as_ref() }.map_or(0, |handle| handle.snapshot.version())
+    wall::or(0, || {
+        // SAFETY: NULL or a live snapshot.
+        unsafe { snapshot.as_ref() }.map_or(0, |handle| handle.snapshot.version())
+    })
 }
 
 /// How many entries it has; 0 for NULL.
@@ -128,8 +132,10 @@ pub unsafe extern "C" fn acervo_snapshot_version(snapshot: *const acervo_snapsho
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_snapshot_len(snapshot: *const acervo_snapshot) -> usize {
-    // SAFETY: NULL or a live snapshot.
-    unsafe { snapshot.as_ref() }.map_or(0, |handle| handle.snapshot.len())
+    wall::or(0, || {
+        // SAFETY: NULL or a live snapshot.
+        unsafe { snapshot.as_ref() }.map_or(0, |handle| handle.snapshot.len())
+    })
 }
 
 /// The entry with this id; any text may be asked for. `out` is owned: free

@@ -2,6 +2,8 @@
 
 use std::ffi::{CStr, c_char};
 
+use super::wall;
+
 /// Major version.
 pub const ACERVO_VERSION_MAJOR: i32 = 0;
 /// Minor version.
@@ -24,7 +26,7 @@ pub(super) const STRING: &CStr =
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn acervo_version_string() -> *const c_char {
-    STRING.as_ptr()
+    wall::or(std::ptr::null(), || STRING.as_ptr())
 }
 
 /// The same as one number: MAJOR * 1000000 + MINOR * 1000 + PATCH.
@@ -32,7 +34,9 @@ pub extern "C" fn acervo_version_string() -> *const c_char {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn acervo_version_number() -> i32 {
-    ACERVO_VERSION_MAJOR * 1_000_000 + ACERVO_VERSION_MINOR * 1000 + ACERVO_VERSION_PATCH
+    wall::or(0, || {
+        ACERVO_VERSION_MAJOR * 1_000_000 + ACERVO_VERSION_MINOR * 1000 + ACERVO_VERSION_PATCH
+    })
 }
 
 /// The ABI of the library that is loaded; compare with ACERVO_ABI_VERSION.
@@ -40,5 +44,5 @@ pub extern "C" fn acervo_version_number() -> i32 {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn acervo_abi_version() -> i32 {
-    ACERVO_ABI_VERSION
+    wall::or(0, || ACERVO_ABI_VERSION)
 }

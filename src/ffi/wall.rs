@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::error::{ACERVO_OK, acervo_error};
 use crate::error::Error;
+use crate::fault;
 
 /// Runs `body`. A failure becomes its code, and an error for `err` whose
 /// message begins with the function's name; a panic becomes ACERVO_PANIC.
@@ -37,7 +38,10 @@ pub(super) unsafe fn call_quietly(
         // SAFETY: writable, as promised by the caller.
         unsafe { *err = std::ptr::null_mut() };
     }
-    let result = catch_unwind(AssertUnwindSafe(body));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        fault::point("wall");
+        body()
+    }));
     match result {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
@@ -55,7 +59,11 @@ pub(super) unsafe fn call_quietly(
 /// panics.
 #[inline]
 pub(super) fn or<T>(fallback: T, body: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
+    let body = AssertUnwindSafe(|| {
+        fault::point("wall");
+        body()
+    });
+    catch_unwind(body).unwrap_or(fallback)
 }
 
 /// # Safety

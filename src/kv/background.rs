@@ -6,14 +6,14 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::stats::LogLevel;
 use crate::platform::clock;
 use crate::platform::signals::AllBlocked;
+use crate::platform::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use crate::platform::sync::thread::{self, JoinHandle};
 use crate::platform::sync::{Condvar, Mutex, MutexGuard};
 
 /// How often empty namespaces are looked for while there are writes.
@@ -127,7 +127,7 @@ impl Background {
         // Tasks hold what they work on: they go without the lock.
         drop(tasks);
         if let Some(thread) = thread
-            && thread.thread().id() != std::thread::current().id()
+            && thread.thread().id() != thread::current().id()
         {
             // It catches its panics; there is nothing to learn from joining.
             let _ = thread.join();
@@ -190,7 +190,7 @@ enum Due {
 fn start(engine: &Arc<Engine>) -> std::io::Result<JoinHandle<()>> {
     let _blocked = AllBlocked::new();
     let own = Arc::clone(engine);
-    std::thread::Builder::new().name("acervo-flush".to_owned()).spawn(move || own.look_after())
+    thread::Builder::new().name("acervo-flush".to_owned()).spawn(move || own.look_after())
 }
 
 impl Engine {

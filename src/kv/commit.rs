@@ -12,15 +12,15 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::KvError;
 use super::edit::{Edit, Outcome};
 use super::engine::Engine;
 use super::space::Namespace;
-use crate::guard::Unusable;
+use crate::guard::{Unusable, what_panicked};
+use crate::platform::sync::atomic::{AtomicBool, Ordering};
+use crate::platform::sync::thread::{self, Thread};
 use crate::platform::sync::{Condvar, Mutex};
 use crate::storage::Log;
 use crate::value::Value;
@@ -124,14 +124,14 @@ impl Engine {
             job: Mutex::new(Some(job)),
             result: Mutex::new(None),
             done: AtomicBool::new(false),
-            thread: std::thread::current(),
+            thread: thread::current(),
         });
         self.committer.enqueue(&ticket);
         while !ticket.done.load(Ordering::Acquire) {
             let Some(mut writer) = self.committer.writer.try_lock() else {
                 // Whoever leads unparks us: when our write is done, or when it
                 // is our turn to lead.
-                std::thread::park();
+                thread::park();
                 continue;
             };
             if !ticket.done.load(Ordering::Acquire) {
@@ -152,12 +152,12 @@ impl Engine {
         let jobs = tickets.iter().filter_map(|ticket| ticket.job.lock().take()).collect();
         let log = writer.log.as_ref();
         let result = catch_unwind(AssertUnwindSafe(|| self.transact(log, jobs)));
-        let result = result.unwrap_or_else(|_| {
+        let result = result.unwrap_or_else(|panic| {
             self.poison();
             if let Some(log) = log {
                 log.roll_back();
             }
-            Err(Unusable::Poisoned.into())
+            Err(KvError::Panicked { what: what_panicked(panic.as_ref()).to_owned() })
         });
         match result {
             Ok(outcomes) => {

@@ -52,6 +52,11 @@ pub enum KvError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// A panic ended the commit that this write was part of.
+    Panicked {
+        /// What it says.
+        what: String,
+    },
     /// The handle or the database may not be used.
     Unusable(Unusable),
 }
@@ -89,13 +94,14 @@ impl fmt::Display for KvError {
             Self::Overflow { value } => {
                 write!(f, "adding to {value} leaves the range of 64-bit integers")
             }
-            Self::Ttl => f.write_str("ttl must be a positive number of seconds"),
+            Self::Ttl => f.write_str("ttl_ms must be 1 or more; to keep a key for good, give none"),
             Self::Age => f.write_str("age must be a number of seconds, 0 or more"),
             Self::MemoryLimit { limit } => write!(
                 f,
                 "memory limit of {limit} bytes is reached; delete keys, or raise memory_limit at \
                  open"
             ),
+            Self::Panicked { what } => write!(f, "a panic ended the write: {what}"),
             Self::Unusable(why) => why.fmt(f),
         }
     }

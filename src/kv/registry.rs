@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::KvError;
 use super::edit::{Edit, Outcome};
 use super::engine::Engine;
+use crate::fault;
 
 impl Engine {
     /// Does one write.
@@ -22,6 +23,7 @@ impl Engine {
         }
         let written_behind = self.registry_is_written_behind();
         let (outcome, grown) = self.spaces.registry.edit(key, edit, written_behind, self.room())?;
+        fault::point("registry edited");
         self.note_growth(grown);
         if written_behind {
             self.note_dirty();
@@ -40,6 +42,7 @@ impl Engine {
         self.follow()?;
         let written_behind = self.registry_is_written_behind();
         let grown = self.spaces.registry.edit_all(edits, written_behind, self.room())?;
+        fault::point("registry edited");
         self.note_growth(grown);
         if written_behind {
             self.note_dirty();

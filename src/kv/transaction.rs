@@ -14,6 +14,7 @@ use super::engine::Engine;
 use super::follow::{Follower, Shared};
 use super::space::Namespace;
 use super::table::{Room, cost, is_tombstone};
+use crate::fault;
 use crate::guard::Unusable;
 use crate::platform::sync::MutexGuard;
 use crate::storage::{Log, Row, SPACE_REGISTRY, SPACE_STORE};
@@ -122,7 +123,9 @@ impl Engine {
             log.roll_back();
             return Ok(outcomes);
         }
+        fault::point("store appended");
         log.commit()?;
+        fault::point("store committed");
 
         let mut follower = shared.follower.lock();
         self.publish(&mut follower, first, pending);

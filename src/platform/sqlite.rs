@@ -69,7 +69,7 @@ pub(crate) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, (rusqlit
 }
 
 /// Prepares SQLite for this process.
-fn prepare() {
+pub(crate) fn prepare() {
     static PREPARED: Once = Once::new();
     PREPARED.call_once(|| {
         // SAFETY: sqlite3_initialize is safe to call at any time; the default

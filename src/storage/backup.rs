@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::connection::{connect, regular_file};
 use super::{Place, StorageError};
+use crate::platform::sqlite;
 
 /// Copies the file at `place`, as it is at one moment, into the empty file
 /// `to`. Nothing is synced.
@@ -21,7 +22,7 @@ pub(crate) fn copy(place: &Place, to: &Path) -> Result<(), StorageError> {
     let target = Place { path: to.to_owned(), ..place.clone() };
     let mut into = connect(&target, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let of_target = |error: rusqlite::Error, into: &Connection| {
-        StorageError::from_sqlite(&error, Some(into), to)
+        StorageError::from_sqlite(&error, sqlite::system_errno(into), to)
     };
     // Nobody knows the file yet: it needs no journal to go back to.
     let journal: rusqlite::Result<String> =

@@ -42,7 +42,13 @@ impl Session {
 
     /// A connection to no file.
     pub(super) fn in_memory(connection: Connection) -> Self {
-        Self { connection, path: PathBuf::from(":memory:"), busy_timeout: Duration::ZERO }
+        Self {
+            connection,
+            path: PathBuf::from(":memory:"),
+            busy_timeout: Duration::ZERO,
+            minds_moves: false,
+            repaired: Cell::new(0),
+        }
     }
 
     /// Runs something that asks the connection itself.

@@ -14,6 +14,7 @@ use crate::entries::id::{Id, IdRef};
 use crate::entries::lineage::{Lineage, ROOT};
 use crate::entries::op::OpKind;
 use crate::entries::version::Version;
+use crate::fault;
 use crate::guard::Unusable;
 use crate::platform::sync::{Mutex, MutexGuard};
 use crate::storage::{StorageError, Tally, VersionRow, Versions};
@@ -105,6 +106,7 @@ impl SqliteHistory {
             }
             versions.forget_touched(tally)?;
             let stored = write(versions, tally)?;
+            fault::point("version written");
             if tally.touched.is_some() {
                 // After a stranger, the epoch is another.
                 return Ok(stored_of(versions.tally()?));
@@ -129,14 +131,24 @@ pub(super) fn in_transaction<T>(
     work: impl FnOnce(&Versions) -> Result<T, EntryError>,
 ) -> Result<T, EntryError> {
     versions.begin()?;
-    let result = work(versions).and_then(|done| {
-        versions.commit()?;
-        Ok(done)
-    });
-    if result.is_err() {
-        versions.roll_back();
+    // Also if `work` panics: the connection would keep everybody else from the
+    // file for as long as it is open.
+    let transaction = RollBack { versions };
+    let done = work(versions)?;
+    versions.commit()?;
+    drop(transaction);
+    Ok(done)
+}
+
+/// Undoes what was not committed.
+struct RollBack<'a> {
+    versions: &'a Versions,
+}
+
+impl Drop for RollBack<'_> {
+    fn drop(&mut self) {
+        self.versions.roll_back();
     }
-    result
 }
 
 fn stored_of(tally: Tally) -> Stored {
