@@ -133,6 +133,8 @@ fn a_panic_in_any_export_ends_at_its_wall() {
         acervo_flush(null_mut(), err) == PANIC;
         acervo_close(null_mut(), err) == PANIC;
         acervo_stats(null_mut(), null_mut(), err) == PANIC;
+        acervo_check(null_mut(), null_mut(), err) == PANIC;
+        acervo_backup(null_mut(), null(), 0, err) == PANIC;
         acervo_set_log(null_mut(), None, null_mut(), None, err) == PANIC;
         acervo_kv_registry(null_mut(), null_mut(), err) == PANIC;
         acervo_kv_store(null_mut(), null(), 0, null_mut(), err) == PANIC;

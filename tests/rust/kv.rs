@@ -159,7 +159,8 @@ fn cas_compares_by_value_and_missing_is_not_nil() {
 
 #[test]
 fn a_time_to_live_ends_and_is_kept_by_everything_but_put() {
-    let db = Scratch::new().open();
+    let scratch = Scratch::new();
+    let db = scratch.open();
     for (name, kv) in all_three(&db) {
         kv.put(b"short", int(1).as_bytes(), Some(40)).unwrap();
         kv.incr(b"short", Number::Int(1)).unwrap();
@@ -404,7 +405,8 @@ fn a_read_only_handle_reads_and_writes_nothing() {
 
 #[test]
 fn a_deletion_can_be_conditional() {
-    let db = Scratch::new().open();
+    let scratch = Scratch::new();
+    let db = scratch.open();
     for (name, kv) in all_three(&db) {
         assert!(!kv.cas_delete(b"k", int(1).as_bytes()).unwrap(), "{name}");
         put(&kv, "k", &int(1));
