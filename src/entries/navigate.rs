@@ -28,11 +28,11 @@ struct Stop {
 
 /// On a long way, a state is kept every so many versions, but only so many of
 /// them: the next long way is shorter.
-const STOP_AFTER: usize = 64;
+const STOP_AFTER: usize = 256;
 const STOPS_ON_A_WAY: usize = 8;
 /// Operations that the states kept for the way may be apart together, besides
 /// a part of what is current.
-const APART: usize = 8192;
+const APART: usize = 4096;
 
 impl Engine {
     /// What is known about a version.

@@ -14,7 +14,7 @@ const CHECKPOINT: u64 = 32;
 const ASKED: usize = 4;
 /// How many states are kept to begin at, of those that were passed on the way to
 /// what was asked for.
-const STOPS: usize = 64;
+const STOPS: usize = 128;
 
 /// States by their version.
 #[derive(Default)]

@@ -69,6 +69,27 @@ impl Versions {
         rows.collect::<Result<_, _>>().map_err(fault)
     }
 
+    /// As [`Versions::skips`], of all versions from `first` to `last`: version,
+    /// level and ancestor, by version, the farthest first.
+    pub(crate) fn skips_between(
+        &self,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<(u64, i64, u64)>, StorageError> {
+        let fault = |error| self.session.fault(error);
+        let mut statement = self.session.statement(
+            "SELECT version, level, ancestor FROM acervo_skip \
+             WHERE version BETWEEN ?1 AND ?2 ORDER BY version, level DESC",
+        )?;
+        let rows = statement
+            .query_map([first as i64, last as i64], |row| {
+                let number = |column| row.get::<_, i64>(column);
+                Ok((number(0)? as u64, number(1)?, number(2)? as u64))
+            })
+            .map_err(fault)?;
+        rows.collect::<Result<_, _>>().map_err(fault)
+    }
+
     /// Gives such a changeset to `read`.
     pub(crate) fn skip<T>(
         &self,

@@ -62,7 +62,7 @@ pub(super) fn append_entry(out: &mut Vec<u8>, entry: &Entry) {
 
 /// Reads a changeset. The error says what was found.
 pub(super) fn read_changeset(bytes: &[u8]) -> Result<Vec<Op>, String> {
-    let mut canonical = Vec::new();
+    let mut canonical = Vec::with_capacity(bytes.len());
     append_wrapped(&mut canonical, bytes, WRAPPING).map_err(|error| error.to_string())?;
     let mut view = View::new(&canonical);
     let len = match view.token() {
@@ -80,7 +80,7 @@ pub(super) fn read_changeset(bytes: &[u8]) -> Result<Vec<Op>, String> {
 
 /// Reads one entry.
 pub(super) fn read_entry(bytes: &[u8]) -> Result<Entry, String> {
-    let mut canonical = Vec::new();
+    let mut canonical = Vec::with_capacity(bytes.len());
     append_wrapped(&mut canonical, bytes, WRAPPING).map_err(|error| error.to_string())?;
     entry_of(View::new(&canonical))
 }

@@ -187,10 +187,17 @@ pub(super) fn changesets_of(
     let base = versions.parent(first)?.unwrap_or(ROOT);
     let mut changesets = Vec::new();
     let mut left = chain.len();
+    let mut skips = match chain {
+        [first, .., last] if left >= SKIP => versions.skips_between(*first, *last)?,
+        _ => Vec::new(),
+    };
+    skips.retain(|&(version, ..)| version < touched);
     while let Some(&version) = chain[..left].last() {
-        let skips =
-            if left >= SKIP && version < touched { versions.skips(version)? } else { Vec::new() };
-        let fitting = skips.into_iter().find_map(|(level, ancestor)| {
+        // Those of branches beside the chain are there as well.
+        let skips = &skips[skips.partition_point(|&(other, ..)| other < version)..];
+        let skips = skips.iter().take_while(|&&(other, ..)| other == version && left >= SKIP);
+        let mut skips = skips.map(|&(_, level, ancestor)| (level, ancestor));
+        let fitting = skips.find_map(|(level, ancestor)| {
             if ancestor == base {
                 return Some((level, 0));
             }

@@ -114,15 +114,8 @@ fn differ<T>(
     is_same: &dyn Fn(&T, &T) -> bool,
     give: &mut dyn FnMut(u32) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    match (left, right) {
-        (Node::Empty, Node::Empty) => return ControlFlow::Continue(()),
-        (Node::Leaf(left), Node::Leaf(right)) if Arc::ptr_eq(left, right) => {
-            return ControlFlow::Continue(());
-        }
-        (Node::Inner(left), Node::Inner(right)) if Arc::ptr_eq(left, right) => {
-            return ControlFlow::Continue(());
-        }
-        _ => {}
+    if left.is_shared_with(right) {
+        return ControlFlow::Continue(());
     }
     if height == 0 {
         for place in 0..LEAF {
@@ -140,13 +133,28 @@ fn differ<T>(
     }
     let width = 1_u64 << (LEAF_BITS + FAN_BITS * (height - 1));
     for child in 0..FAN {
-        let start = start + child as u64 * width;
-        differ(left.child(child), right.child(child), height - 1, start, is_same, give)?;
+        let (left, right) = (left.child(child), right.child(child));
+        // Most are; those are not worth a call.
+        if !left.is_shared_with(right) {
+            let start = start + child as u64 * width;
+            differ(left, right, height - 1, start, is_same, give)?;
+        }
     }
     ControlFlow::Continue(())
 }
 
 impl<T> Node<T> {
+    /// Whether both are one node, or nothing.
+    #[inline]
+    fn is_shared_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Empty, Self::Empty) => true,
+            (Self::Leaf(left), Self::Leaf(right)) => Arc::ptr_eq(left, right),
+            (Self::Inner(left), Self::Inner(right)) => Arc::ptr_eq(left, right),
+            _ => false,
+        }
+    }
+
     fn value(&self, place: usize) -> Option<&T> {
         match self {
             Self::Leaf(values) => values[place].as_ref(),
