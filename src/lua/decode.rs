@@ -112,6 +112,7 @@ struct Decoder<'a> {
 impl Decoder<'_> {
     /// Pushes the value that `token` begins; a nil inside another value is
     /// `acervo.null`.
+    #[inline]
     fn push(&mut self, token: Token<'_>) -> Result<(), Unpushable> {
         let lua = self.lua;
         match token {
@@ -127,6 +128,7 @@ impl Decoder<'_> {
     }
 
     /// Room for a table, a key, a value, and what pushing them takes.
+    #[inline]
     fn reserve(&self) -> Result<(), Unpushable> {
         if self.lua.check_stack(8) { Ok(()) } else { Err(Unpushable::Stack) }
     }

@@ -181,6 +181,7 @@ impl Encoder<'_> {
         if self.out.len() > self.end { self.refuse(Refusal::TooLarge) } else { Ok(()) }
     }
 
+    #[inline]
     fn string(&mut self, index: c_int) -> Result<(), Refusal> {
         let bytes = self.lua.bytes(index);
         if bytes.len() >= self.end.saturating_sub(self.out.len()) {
@@ -192,6 +193,7 @@ impl Encoder<'_> {
         self.check_size()
     }
 
+    #[inline]
     fn number(&mut self, index: c_int) {
         if let Some(integer) = self.lua.integer(index) {
             return put_int(self.out, integer);
@@ -210,6 +212,7 @@ impl Encoder<'_> {
 
     /// Appends the key at `index`. Tells whether another key of the table may
     /// be equal to it: Lua compares cdata by identity.
+    #[inline]
     fn key(&mut self, index: c_int) -> Result<bool, Refusal> {
         self.reserve(HEAD)?;
         match self.lua.type_of(index) {
@@ -386,6 +389,7 @@ impl Encoder<'_> {
 
     /// Appends the pair on the stack and those after it to the map begun at
     /// `start`, which has `count` pairs.
+    #[inline]
     fn pairs(
         &mut self,
         table: c_int,
