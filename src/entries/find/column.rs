@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use memchr::memmem::Finder;
 
 use super::field::Field;
 use super::key::{ELEMENT, Key, STRING, keys_of};
@@ -281,11 +280,11 @@ impl Column {
             match test {
                 Test::Prefix(prefix) => sorted.strings(STRING, prefix).for_each(add),
                 Test::Suffix(suffix) => {
-                    sorted.containing(sorted.strings(STRING, b""), &Finder::new(suffix), true, add);
+                    sorted.ending(sorted.strings(STRING, b""), suffix, add);
                 }
                 Test::Contains(part) => {
                     for tag in [STRING, STRING + ELEMENT] {
-                        sorted.containing(sorted.strings(tag, b""), part, false, &mut add);
+                        sorted.containing(sorted.strings(tag, b""), part, &mut add);
                     }
                 }
                 Test::Glob(glob) => {

@@ -75,13 +75,26 @@ impl Sorted {
             ..self.partition(|key| key < (tag, prefix) || key.0 == tag && key.1.starts_with(prefix))
     }
 
-    /// Gives those of the keys in which `part` stands, or at whose end if
-    /// `at_end`: looks for it in all of them at once.
+    /// Gives those of the keys that end with `suffix`.
+    pub(super) fn ending(&self, keys: Range<usize>, suffix: &[u8], mut give: impl FnMut(usize)) {
+        let Some(&last) = suffix.last() else { return keys.for_each(give) };
+        let mut start = keys.start.checked_sub(1).map_or(0, |before| self.ends[before]) as usize;
+        for index in keys {
+            let end = self.ends[index] as usize;
+            // The tag stands in front; few get beyond the last byte.
+            if self.text[end - 1] == last && self.text[start + 1..end].ends_with(suffix) {
+                give(index);
+            }
+            start = end;
+        }
+    }
+
+    /// Gives those of the keys in which `part` stands: looks for it in all of
+    /// them at once.
     pub(super) fn containing(
         &self,
         keys: Range<usize>,
         part: &Finder<'_>,
-        at_end: bool,
         mut give: impl FnMut(usize),
     ) {
         if part.needle().is_empty() {
@@ -97,8 +110,7 @@ impl Sorted {
             let span = self.span(index);
             let stop = start + part.needle().len();
             // Not across keys, nor over the tag.
-            let is_within = start > span.start && stop <= span.end;
-            if is_within && (!at_end || stop == span.end) {
+            if start > span.start && stop <= span.end {
                 give(index);
                 from = span.end;
             } else {
