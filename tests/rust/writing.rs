@@ -29,7 +29,51 @@ mod platform {
         use std::time::Instant;
 
         pub use loom::sync::{MutexGuard, atomic};
-        pub use loom::thread;
+
+        /// Threads of loom. Parking is made here: loom's own forgets who is
+        /// unparked while it waits for a lock, which std's does not.
+        pub mod thread {
+            use std::sync::Arc;
+
+            pub use loom::thread::{Builder, JoinHandle, ThreadId};
+
+            #[derive(Clone)]
+            pub struct Thread {
+                id: ThreadId,
+                token: Arc<(loom::sync::Mutex<bool>, loom::sync::Condvar)>,
+            }
+
+            loom::thread_local! {
+                static CURRENT: Thread = Thread {
+                    id: loom::thread::current().id(),
+                    token: Arc::new((loom::sync::Mutex::new(false), loom::sync::Condvar::new())),
+                };
+            }
+
+            pub fn current() -> Thread {
+                CURRENT.with(Clone::clone)
+            }
+
+            pub fn park() {
+                let Thread { token, .. } = current();
+                let mut is_there = token.0.lock().unwrap();
+                while !*is_there {
+                    is_there = token.1.wait(is_there).unwrap();
+                }
+                *is_there = false;
+            }
+
+            impl Thread {
+                pub fn id(&self) -> ThreadId {
+                    self.id
+                }
+
+                pub fn unpark(&self) {
+                    *self.token.0.lock().unwrap() = true;
+                    self.token.1.notify_one();
+                }
+            }
+        }
 
         pub struct Mutex<T>(loom::sync::Mutex<T>);
 
