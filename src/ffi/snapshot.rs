@@ -1,7 +1,10 @@
 //! The entry registry at one version.
 
 use std::ffi::c_char;
-use std::sync::Arc;
+use std::mem::ManuallyDrop;
+
+// Unlike std's it has no second count to give back.
+use triomphe::Arc;
 
 use super::database::acervo;
 use super::entry::{acervo_entries, acervo_entry};
@@ -96,8 +99,12 @@ pub unsafe extern "C" fn acervo_snapshot_retain(
     snapshot: *const acervo_snapshot,
 ) -> *mut acervo_snapshot {
     if !snapshot.is_null() {
-        // SAFETY: it came from Arc::into_raw and is alive.
-        wall::or((), || unsafe { Arc::increment_strong_count(snapshot) });
+        wall::or((), || {
+            // SAFETY: it came from Arc::into_raw and is alive; not dropping it
+            // leaves the host's reference alone.
+            let held = ManuallyDrop::new(unsafe { Arc::from_raw(snapshot) });
+            std::mem::forget(Arc::clone(&held));
+        });
     }
     snapshot.cast_mut()
 }
