@@ -57,6 +57,7 @@ pub mod lua;
 #[allow(unsafe_code, reason = "system calls")]
 mod platform;
 mod report;
+mod sorting;
 mod storage;
 pub mod value;
 

@@ -17,6 +17,7 @@ use super::transaction::{Caller, Transaction};
 use super::version::Version;
 use super::view::View;
 use crate::platform::clock;
+use crate::sorting;
 
 impl Engine {
     /// Applies `changes`, taken on `base`, to the current state.
@@ -94,7 +95,7 @@ fn check_base(
     if rule == Base::Disjoint && ids.is_empty() {
         return Ok(());
     }
-    ids.sort_unstable();
+    sorting::sort(&mut ids);
     ids.dedup();
     debug_assert!(ids.len() <= CHANGES_LIMIT);
     Err(EntryError::Conflict { base: base.version, head: current.version, ids })

@@ -4,6 +4,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::EntryError;
+use crate::sorting;
 
 /// The root, which every registry has.
 pub(super) const ROOT: u64 = 0;
@@ -99,7 +100,7 @@ impl Lineage {
     /// All ids, ascending.
     pub(super) fn ids(&self) -> Vec<u64> {
         let mut ids: Vec<u64> = self.nodes.keys().copied().collect();
-        ids.sort_unstable();
+        sorting::sort(&mut ids);
         ids
     }
 

@@ -12,6 +12,7 @@ use super::id::IdRef;
 use super::op::{Op, OpKind};
 use super::persistent::{Iter, Tree, Vector};
 use super::slots::Slots;
+use crate::sorting;
 
 /// Slots side by side in a sorted set of them: copying as many is one run of
 /// memory.
@@ -179,7 +180,7 @@ impl State {
         }
         // Much faster than one after the other.
         let mut state = Self::new(Arc::clone(&self.slots));
-        net.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        sorting::sort_by(&mut net, |a, b| a.0.cmp(&b.0));
         let mut order = Vec::with_capacity(net.len());
         for (_, entry) in net {
             let Some(entry) = entry else { continue };

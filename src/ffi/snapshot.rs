@@ -1,7 +1,10 @@
 //! The entry registry at one version.
 
 use std::ffi::c_char;
-use std::sync::Arc;
+use std::mem::ManuallyDrop;
+
+// Unlike std's it has no second count to give back.
+use triomphe::Arc;
 
 use super::database::acervo;
 use super::entry::{acervo_entries, acervo_entry};
@@ -95,6 +98,7 @@ pub unsafe extern "C" fn acervo_snapshot_at(
 pub unsafe extern "C" fn acervo_snapshot_retain(
     snapshot: *const acervo_snapshot,
 ) -> *mut acervo_snapshot {
+<<<<<<< HEAD
     wall::or(std::ptr::null_mut(), || {
         if !snapshot.is_null() {
             // SAFETY: it came from Arc::into_raw and is alive.
@@ -102,6 +106,17 @@ pub unsafe extern "C" fn acervo_snapshot_retain(
         }
         snapshot.cast_mut()
     })
+=======
+    if !snapshot.is_null() {
+        wall::or((), || {
+            // SAFETY: it came from Arc::into_raw and is alive; not dropping it
+            // leaves the host's reference alone.
+            let held = ManuallyDrop::new(unsafe { Arc::from_raw(snapshot) });
+            std::mem::forget(Arc::clone(&held));
+        });
+    }
+    snapshot.cast_mut()
+>>>>>>> entries
 }
 
 /// Frees one reference. NULL is accepted.

@@ -1,5 +1,6 @@
 //! Which cells of a shard expire, soonest first.
 
+use crate::sorting;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -20,7 +21,7 @@ impl Expiries {
     /// Keeps the reminders, each once, that `keep` wants.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(i64, u64) -> bool) {
         let mut all = std::mem::take(&mut self.due).into_vec();
-        all.sort_unstable();
+        sorting::sort(&mut all);
         all.dedup();
         all.retain(|&Reverse((at, hash))| keep(at, hash));
         self.due = all.into();

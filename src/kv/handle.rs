@@ -10,6 +10,7 @@ use super::space::{Namespace, Spaces, collect_names};
 use super::{KvError, key};
 use crate::guard::Guard;
 use crate::platform::clock;
+use crate::sorting;
 use crate::value::{Number, Value};
 
 /// Which keys a handle reaches.
@@ -285,7 +286,7 @@ impl Kv {
             }
         }
         self.guard.check()?;
-        names.sort_unstable();
+        sorting::sort(&mut names);
         Ok(names)
     }
 

@@ -18,6 +18,7 @@ use super::edit::{self, Change, Edit, Outcome};
 use super::expiry::Expiries;
 use crate::platform::cells::{Cells, Locked, Seen, TakenOut};
 use crate::platform::{clock, rcu};
+use crate::sorting;
 use crate::value::Value;
 pub(super) use mark::Mark;
 use mark::written;
@@ -325,7 +326,7 @@ impl Table {
         let places: Vec<u64> = edits.iter().map(|(key, _)| self.hasher.hash_one(&**key)).collect();
         // Locked in their order, as everybody who locks several does.
         let mut wanted: Vec<usize> = places.iter().map(|&hash| self.shard_number(hash)).collect();
-        wanted.sort_unstable();
+        sorting::sort(&mut wanted);
         wanted.dedup();
         let mut locked: Vec<Shard<'_>> =
             wanted.iter().map(|&number| self.locked(&self.shards[number].0)).collect();

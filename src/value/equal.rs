@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{Token, View};
+use crate::sorting;
 
 /// Maps up to this length are compared pair by pair, larger ones sorted first.
 const UNSORTED: u32 = 16;
@@ -39,8 +40,8 @@ fn equal_pairs(a: &mut View<'_>, b: &mut View<'_>, len: u32) -> bool {
     let mut left = pairs(a, len);
     let mut right = pairs(b, len);
     if len > UNSORTED {
-        left.sort_unstable_by(|x, y| compare_keys(x.0, y.0));
-        right.sort_unstable_by(|x, y| compare_keys(x.0, y.0));
+        sorting::sort_by(&mut left, |x, y| compare_keys(x.0, y.0));
+        sorting::sort_by(&mut right, |x, y| compare_keys(x.0, y.0));
         return left
             .iter()
             .zip(&right)
@@ -88,7 +89,7 @@ pub(super) fn duplicate<'a>(keys: &mut [&'a [u8]]) -> Option<&'a [u8]> {
                 .then_some(key)
         });
     }
-    keys.sort_unstable_by(|a, b| compare_keys(a, b));
+    sorting::sort_by(keys, |a, b| compare_keys(a, b));
     keys.windows(2)
         .find(|pair| compare_keys(pair[0], pair[1]) == Ordering::Equal)
         .map(|pair| pair[0])

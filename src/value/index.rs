@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use super::equal::compare_keys;
 use super::{Token, Value, View};
+use crate::sorting;
 
 /// Containers up to this length are walked, not indexed.
 const WALKED: u32 = 8;
@@ -43,9 +44,8 @@ impl Index {
     fn find<'a>(&self, bytes: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
         let key_of = |pair: u32| self.at(bytes, 2 * pair as usize).unwrap_or_default();
         let by_key = self.by_key.get_or_init(|| {
-            let mut order: Vec<u32> = (0..(self.starts.len() / 2) as u32).collect();
-            order.sort_unstable_by(|&a, &b| compare_keys(key_of(a), key_of(b)));
-            order.into_boxed_slice()
+            let compare = |a, b| compare_keys(key_of(a as u32), key_of(b as u32));
+            sorting::order_of(self.starts.len() / 2, &compare).into_boxed_slice()
         });
         let place = by_key.binary_search_by(|&pair| compare_keys(key_of(pair), key)).ok()?;
         self.at(bytes, 2 * by_key[place] as usize + 1)

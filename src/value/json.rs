@@ -13,6 +13,7 @@ use super::equal::duplicate;
 use super::{MAX_DEPTH, Token, Value, ValueError, View};
 use super::{begin_array, begin_map, end_array, end_map};
 use super::{put_bool, put_float, put_int, put_nil, put_string};
+use crate::sorting;
 
 impl Value {
     /// Reads a JSON text.
@@ -235,7 +236,7 @@ fn write_map(out: &mut Vec<u8>, view: &mut View<'_>, len: u32) -> Result<(), Val
         let name = key_name(view.token())?;
         pairs.push((name, view.skip()));
     }
-    pairs.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    sorting::sort_by(&mut pairs, |a, b| a.0.cmp(&b.0));
     if let Some(pair) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         let name = String::from_utf8_lossy(&pair[0].0);
         return Err(ValueError::NoJson { what: format!("two keys of a map render as {name:?}") });

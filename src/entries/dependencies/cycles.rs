@@ -14,6 +14,7 @@
 use std::cmp::Reverse;
 
 use super::graph::{Edge, Rule, components};
+use crate::sorting;
 
 /// The edges without those that have to go. `rank` orders the nodes by id.
 pub(super) fn broken(nodes: usize, mut edges: Vec<Edge>, rank: impl Fn(u32) -> u32) -> Vec<Edge> {
@@ -39,7 +40,7 @@ pub(super) fn broken(nodes: usize, mut edges: Vec<Edge>, rank: impl Fn(u32) -> u
         Rule::SameId => None,
         rule => Some((Reverse(strength(rule)), Reverse(rank(target(edge))))),
     };
-    inside.sort_unstable_by_key(key);
+    sorting::sort_by(&mut inside, |a, b| key(a).cmp(&key(b)));
     let mut time = 0;
     let added = inside
         .iter()

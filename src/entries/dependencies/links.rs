@@ -13,6 +13,7 @@ use crate::entries::id::{Id, IdRef};
 use crate::entries::persistent::Tree;
 use crate::entries::state::{Entries, SlotSet, State};
 use crate::platform::sync::Mutex;
+use crate::sorting;
 
 /// The references of a state, built when somebody asks for the first time and
 /// kept up from then on.
@@ -82,7 +83,7 @@ fn named<'a>(entry: Option<&'a Entry>, patterns: &Patterns) -> Vec<IdRef<'a>> {
     if let Some(entry) = entry {
         patterns.texts(entry, |text| ids.push(id_of(text, entry)));
     }
-    ids.sort_unstable();
+    sorting::sort(&mut ids);
     ids.dedup();
     ids
 }
@@ -93,7 +94,7 @@ fn groups_of(entry: Option<&Entry>) -> Vec<IdRef<'_>> {
     if let Some(entry) = entry {
         groups(entry, |group| ids.push(IdRef { ns: b"", name: group }));
     }
-    ids.sort_unstable();
+    sorting::sort(&mut ids);
     ids.dedup();
     ids
 }
@@ -149,7 +150,7 @@ type Lists<'a> = HashMap<IdRef<'a>, Vec<u32>, RandomState>;
 
 fn postings(lists: Lists<'_>) -> Postings {
     let mut lists: Vec<_> = lists.into_iter().collect();
-    lists.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    sorting::sort_by(&mut lists, |a, b| a.0.cmp(&b.0));
     Tree::from_sorted(lists.into_iter().map(|(key, slots)| {
         (Id::new(key), SlotSet::from_sorted(slots.into_iter().map(|slot| (slot, ()))))
     }))
@@ -234,6 +235,6 @@ fn walk(
             }
         });
     }
-    found.sort_unstable();
+    sorting::sort(&mut found);
     found
 }

@@ -22,6 +22,7 @@ use crate::entries::entry::Entry;
 use crate::entries::id::IdRef;
 use crate::entries::op::{Op, OpKind};
 use crate::entries::state::State;
+use crate::sorting;
 
 /// Entries that exist, by their ids.
 pub(in crate::entries) trait Known {
@@ -218,7 +219,7 @@ impl Graph {
         let mut shared = Vec::new();
         for (group, mut sources) in sources {
             let members = index.members(&group);
-            sources.sort_unstable();
+            sorting::sort(&mut sources);
             sources.dedup();
             // Members are in ascending order.
             let (inside, outside): (Vec<u32>, Vec<u32>) =

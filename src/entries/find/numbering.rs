@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::entries::entry::Entry;
 use crate::entries::state::State;
+use crate::sorting;
 
 /// So many entries are few: they may have come, gone or changed before anything
 /// is numbered anew. In tests it is soon.
@@ -88,7 +89,7 @@ impl Numbering {
     pub(super) fn ranks(&self) -> Ranks<'_> {
         let mut late: Vec<(u32, u32)> =
             (self.ordered()..).zip(&self.late).map(|(r, &s)| (s, r)).collect();
-        late.sort_unstable();
+        sorting::sort(&mut late);
         Ranks { by_slot: &self.by_slot, late }
     }
 

@@ -11,6 +11,7 @@ use super::hits::{Hits, slot};
 use super::test::Test;
 use crate::entries::entry::Entry;
 use crate::entries::state::State;
+use crate::sorting;
 
 /// Testing an entry costs about as much as looking at so many keys of a
 /// column.
@@ -46,7 +47,7 @@ pub(super) fn search(state: &State, cache: &Cache, filter: &Filter) -> Hits {
             None => tested.push(condition),
         }
     }
-    indexed.sort_by_key(|&(cost, ..)| cost);
+    sorting::sort_by(&mut indexed, |a, b| a.0.cmp(&b.0));
     let mut hits: Option<Cow<'_, [u32]>> = None;
     for (cost, column, condition) in &indexed {
         if hits.as_ref().is_some_and(|hits| hits.len() * ENTRY_COST < *cost) {
@@ -106,7 +107,7 @@ fn join(
         return Hits::of_places(&numbering.entries, places);
     }
     let found = ordered.iter().copied().filter(is_found);
-    come.sort_unstable_by(|a, b| a.0.id_parts().cmp(&b.0.id_parts()));
+    sorting::sort_by(&mut come, |a, b| a.0.id_parts().cmp(&b.0.id_parts()));
     let found: Vec<u32> = found.collect();
     let mut all = Vec::with_capacity(found.len() + come.len());
     let mut rest = &found[..];

@@ -8,6 +8,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::field::Content;
 use super::glob::Glob;
+use crate::sorting;
 use crate::value::{Number, Token, View, equal};
 
 /// Longest regular expression in bytes.
@@ -138,7 +139,7 @@ fn has_each(expected: &[Box<[u8]>], mut elements: View<'_>, len: u32) -> bool {
             (hash(element), element)
         })
         .collect();
-    hashed.sort_unstable_by_key(|&(hash, _)| hash);
+    sorting::sort_by(&mut hashed, |a, b| a.0.cmp(&b.0));
     expected.iter().all(|expected| {
         let wanted = hash(expected);
         let from = hashed.partition_point(|&(hash, _)| hash < wanted);

@@ -14,6 +14,7 @@ use crate::entries::lineage::ROOT;
 use crate::entries::op::{Op, OpKind};
 use crate::entries::squash::Squash;
 use crate::report::Report;
+use crate::sorting;
 use crate::storage::{Inspection, StorageError, Tables, Tally};
 
 /// What versions come down to, by id; no entry: it was deleted.
@@ -148,7 +149,7 @@ impl History<'_> {
             }
         })?;
         let mut missing: Vec<u64> = missing.into_iter().collect();
-        missing.sort_unstable();
+        sorting::sort(&mut missing);
         for version in missing {
             self.bad.insert(version);
             report.add("changeset", format!("changeset of version {version}"), "it is missing");
@@ -420,7 +421,7 @@ fn entry_after(op: &Op) -> Option<Entry> {
 /// Operations by their ids; a delete and a create of one id stay in their
 /// order.
 fn by_id(mut ops: Vec<Op>) -> Vec<Op> {
-    ops.sort_by(|a, b| a.id().cmp(b.id()));
+    sorting::sort_by(&mut ops, |a, b| a.id().cmp(b.id()));
     ops
 }
 
