@@ -98,25 +98,15 @@ pub unsafe extern "C" fn acervo_snapshot_at(
 pub unsafe extern "C" fn acervo_snapshot_retain(
     snapshot: *const acervo_snapshot,
 ) -> *mut acervo_snapshot {
-<<<<<<< HEAD
     wall::or(std::ptr::null_mut(), || {
         if !snapshot.is_null() {
-            // SAFETY: it came from Arc::into_raw and is alive.
-            unsafe { Arc::increment_strong_count(snapshot) };
-        }
-        snapshot.cast_mut()
-    })
-=======
-    if !snapshot.is_null() {
-        wall::or((), || {
             // SAFETY: it came from Arc::into_raw and is alive; not dropping it
             // leaves the host's reference alone.
             let held = ManuallyDrop::new(unsafe { Arc::from_raw(snapshot) });
             std::mem::forget(Arc::clone(&held));
-        });
-    }
-    snapshot.cast_mut()
->>>>>>> entries
+        }
+        snapshot.cast_mut()
+    })
 }
 
 /// Frees one reference. NULL is accepted.

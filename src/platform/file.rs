@@ -172,9 +172,17 @@ pub(crate) fn check_access(path: &Path) -> io::Result<()> {
 }
 
 /// Opens a file beside the database for reading and writing, made if missing.
+/// Who may make files there must not have us write to another one: a link is
+/// not followed, and what is no file is refused.
 pub(crate) fn open_beside(path: &Path, mode: u32) -> io::Result<File> {
     create(path, mode)?;
-    OpenOptions::new().read(true).write(true).open(path)
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+    }
 }
 
 /// `path` with `suffix` behind its name.

@@ -62,7 +62,13 @@ pub(crate) fn open_writer(place: &Place, durability: Durability) -> Result<Log, 
 fn write(place: &Place, durability: Durability) -> Result<Session, StorageError> {
     file::create(&place.path, place.file_mode)
         .map_err(|error| StorageError::from_io(&error, &place.path))?;
-    regular_file(&place.path)?;
+    regular_file(&place.path).map_err(|error| match error {
+        // It was made just now, unless its name is taken.
+        StorageError::NoFile { path } => {
+            StorageError::BadPath { path, reason: "it is a symbolic link to nothing".to_owned() }
+        }
+        other => other,
+    })?;
     let mut connection = connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let result = retry_while_busy(place.busy_timeout, || {
         // Until the format is known, closing must not move the WAL into the

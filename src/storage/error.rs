@@ -142,6 +142,9 @@ impl StorageError {
                 Self::BadPath { path: path.to_owned(), reason: error.to_string() }
             }
             Some(libc::ENOSPC | libc::EDQUOT) => Self::Full { reason: error.to_string() },
+            _ if error.kind() == io::ErrorKind::InvalidInput => {
+                Self::BadPath { path: path.to_owned(), reason: error.to_string() }
+            }
             _ => Self::Io { reason: error.to_string() },
         }
     }

@@ -20,6 +20,9 @@ use crate::storage::{Inspection, StorageError, Tables, Tally};
 /// What versions come down to, by id; no entry: it was deleted.
 type Net = HashMap<Id, Option<Entry>, RandomState>;
 
+/// What a row may be on the way to another version, by id.
+type Steps = HashMap<Id, Vec<Option<Entry>>, RandomState>;
+
 /// The entries that a process has in memory, for comparing them.
 pub(in crate::entries) struct Memory<'a> {
     /// The version they are those of.
@@ -203,7 +206,7 @@ impl History<'_> {
 
     /// The changeset of a version; the versions of a chain have one.
     fn ops(&self, version: u64) -> Result<Vec<Op>, StorageError> {
-        let ops = self.inspection.changeset(version, |bytes| codec::read_changeset(bytes))?;
+        let ops = self.inspection.changeset(version, codec::read_changeset)?;
         Ok(ops.and_then(Result::ok).unwrap_or_default())
     }
 
@@ -286,8 +289,8 @@ impl History<'_> {
         at: u64,
         next: Option<u64>,
         report: &mut Report,
-    ) -> Result<Option<HashMap<Id, Vec<Option<Entry>>, RandomState>>, StorageError> {
-        let Some(next) = next else { return Ok(Some(HashMap::default())) };
+    ) -> Result<Option<Steps>, StorageError> {
+        let Some(next) = next else { return Ok(Some(Steps::default())) };
         let parent = |version: u64| self.parents.get(&version).copied().flatten();
         let ops: Vec<Op> = if parent(next) == Some(at) {
             self.ops(next)?
@@ -301,7 +304,7 @@ impl History<'_> {
         if self.bad.contains(&next) {
             return Ok(None);
         }
-        let mut steps: HashMap<Id, Vec<Option<Entry>>, RandomState> = HashMap::default();
+        let mut steps = Steps::default();
         for op in &ops {
             steps.entry(op.id().clone()).or_default().push(entry_after(op));
         }
@@ -446,8 +449,9 @@ fn difference(ops: &[Op], others: &[Op]) -> Option<Id> {
 /// The first id that two lists of operations, sorted by it, leave with different
 /// entries. Leaving none is the same as not naming it.
 fn difference_in_effect(ops: &[Op], others: &[Op]) -> Option<Id> {
-    let effect = |ops: &[Op]| -> BTreeMap<Id, Entry> {
-        let mut left = BTreeMap::new();
+    type Left = HashMap<Id, Entry, RandomState>;
+    let effect = |ops: &[Op]| {
+        let mut left = Left::default();
         for op in ops {
             match entry_after(op) {
                 Some(entry) => drop(left.insert(op.id().clone(), entry)),
@@ -457,9 +461,8 @@ fn difference_in_effect(ops: &[Op], others: &[Op]) -> Option<Id> {
         left
     };
     let (one, other) = (effect(ops), effect(others));
-    let differs = |(id, entry): (&Id, &Entry), of: &BTreeMap<Id, Entry>| {
-        (of.get(id) != Some(entry)).then(|| id.clone())
-    };
+    let differs =
+        |(id, entry): (&Id, &Entry), of: &Left| (of.get(id) != Some(entry)).then(|| id.clone());
     let first = one.iter().find_map(|it| differs(it, &other));
     first.or_else(|| other.iter().find_map(|it| differs(it, &one)))
 }

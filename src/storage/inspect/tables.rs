@@ -89,7 +89,7 @@ impl Inspection {
             for name in group.iter().filter(|name| !has(name)) {
                 report.add("schema", format!("table {name}"), "it is missing");
             }
-            group.iter().all(|name| has(&name))
+            group.iter().all(has)
         };
         // A file of another program may have none of ours yet, or only those
         // that are exchanged.
