@@ -83,7 +83,7 @@ impl Bucket {
     /// The slots that may have this tag: the highest bits of their bytes.
     #[inline]
     fn look_for(&self, tag: u8) -> u64 {
-        zero_bytes(self.tags.load(Ordering::Acquire) ^ LOW_BITS * u64::from(tag))
+        zero_bytes(self.tags.load(Ordering::Acquire) ^ (LOW_BITS * u64::from(tag)))
     }
 
     /// Whether a search ends here.

@@ -188,7 +188,7 @@ impl Limbo {
     fn add(&mut self, retired: Retired, bytes: usize) -> [Option<Retired>; AT_A_TIME] {
         self.fresh.push(retired);
         self.fresh_bytes += bytes;
-        if self.fresh.len() % PORTION == 0 || self.fresh_bytes >= PORTION_BYTES {
+        if self.fresh.len().is_multiple_of(PORTION) || self.fresh_bytes >= PORTION_BYTES {
             self.turn();
         }
         std::array::from_fn(|_| self.free.pop())
