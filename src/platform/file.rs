@@ -161,6 +161,15 @@ pub(crate) fn describe(kind: std::fs::FileType) -> &'static str {
     }
 }
 
+/// Of a path that no longer leads to an open file: whether that is known. A
+/// process that gave up its permissions may not be able to look.
+pub(crate) fn is_elsewhere(path: &Path) -> bool {
+    match std::fs::metadata(path) {
+        Ok(_) => true,
+        Err(error) => matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)),
+    }
+}
+
 /// Whether this process may read and write the file, without opening it.
 pub(crate) fn check_access(path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::platform::wal;
+
 /// A failure of the database file.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -82,11 +84,12 @@ pub enum StorageError {
 
 impl StorageError {
     /// The error behind a failed call of SQLite on the file at `path`; `errno`
-    /// as the connection has it, 0 if none.
+    /// as the connection has it, 0 if none. A failed sync is noted on the way.
     pub(super) fn from_sqlite(error: &rusqlite::Error, errno: i32, path: &Path) -> Self {
         let rusqlite::Error::SqliteFailure(code, message) = error else {
             return Self::Other(error.to_string());
         };
+        wal::note_failure(code.extended_code);
         let text = message.clone().unwrap_or_else(|| code.to_string());
         let reason = if errno == 0 {
             text.clone()

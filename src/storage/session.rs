@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::{Place, StorageError};
 use crate::platform::sqlite::{has_moved, system_errno};
-use crate::platform::wal;
+use crate::platform::{file, wal};
 
 /// A connection to the database file.
 pub(super) struct Session {
@@ -65,14 +65,7 @@ impl Session {
     }
 
     pub(super) fn fault(&self, error: rusqlite::Error) -> StorageError {
-        self.fault_with(error, system_errno(&self.connection))
-    }
-
-    fn fault_with(&self, error: rusqlite::Error, errno: i32) -> StorageError {
-        if let Some(error) = error.sqlite_error() {
-            wal::note_failure(error.extended_code);
-        }
-        StorageError::from_sqlite(&error, errno, &self.path)
+        StorageError::from_sqlite(&error, system_errno(&self.connection), &self.path)
     }
 
     pub(super) fn statement(&self, sql: &str) -> Result<CachedStatement<'_>, StorageError> {
@@ -125,7 +118,7 @@ impl Session {
                 Ok(()) => break,
             }
         }
-        if self.minds_moves && has_moved(&self.connection) {
+        if self.minds_moves && has_moved(&self.connection) && file::is_elsewhere(&self.path) {
             self.roll_back();
             return Err(StorageError::moved(&self.path));
         }
@@ -144,7 +137,8 @@ impl Session {
         if repaired.is_err() {
             self.roll_back();
         }
-        repaired.map_err(|(error, errno)| self.fault_with(error, errno))?;
+        let path = &self.path;
+        repaired.map_err(|(error, errno)| StorageError::from_sqlite(&error, errno, path))?;
         self.repaired.set(failed);
         Ok(())
     }

@@ -312,6 +312,7 @@ static void processes_that_are_killed_beside_others_lose_nothing(void)
     enum { PROCESSES = 3 };
     const char *path = scratch_path("several.db");
     int64_t acknowledged_in_all = 0, begun_in_all = 0, before = 0;
+    close_database(open_database(path));
     for (int round = 0; round < rounds(ROUNDS) / 5; round++) {
         process writers[PROCESSES];
         acknowledged record;

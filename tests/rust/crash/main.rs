@@ -4,6 +4,7 @@
 //! `scripts/crash` runs it at length; `ACERVO_CRASH_SEED` and
 //! `ACERVO_CRASH_FACTOR` choose what is tried and how much of it.
 #![allow(missing_docs, unreachable_pub, reason = "one program")]
+#![allow(clippy::print_stdout, reason = "tells how much was tried")]
 
 #[path = "../common/mod.rs"]
 mod common;

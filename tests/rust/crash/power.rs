@@ -317,6 +317,26 @@ fn what_is_acknowledged_after_a_failed_sync_survives_a_power_cut() {
     }
 }
 
+/// Also not what was there when the file was made.
+#[test]
+fn a_failed_sync_in_the_creation_takes_nothing_with_it_later() {
+    for after in 0..6 {
+        let mut random = Random::new(seed() + 40 + after as u64);
+        let workers: Vec<Box<dyn Worker>> =
+            vec![Store::new("one", 6, 300, &mut random), Versions::new(6, &mut random)];
+        let disk = Disk::new();
+        disk.record();
+        let errno = libc::EIO;
+        disk.set_fault(Some(Fault { call: Call::Sync, after, lasting: false, errno }));
+        let db = (0..3).find_map(|_| open(&disk, "full").ok()).unwrap();
+        work(&disk, &db, &workers);
+        db.close().unwrap();
+        disk.forget();
+        let trial = Trial { record: Record::new(disk.events()), workers, promise: Promise::All };
+        passes(&format!("failed sync {after} in the creation"), &trial, 10, &mut random);
+    }
+}
+
 /// The check of the check: a disk that says it synced and did not loses what
 /// was acknowledged, and that is found.
 #[test]
