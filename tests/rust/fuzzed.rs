@@ -44,7 +44,10 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 /// An input that comes from the corpus, or from nothing.
 fn mutated(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
     let mut input = match random.below(8) {
-        0 => (0..random.below(8 << random.below(8))).map(|_| random.next() as u8).collect(),
+        0 => {
+            let most = 8 << random.below(8);
+            (0..random.below(most)).map(|_| random.next() as u8).collect()
+        }
         _ => corpus.get(random.below(corpus.len())).cloned().unwrap_or_default(),
     };
     for _ in 0..random.below(6) {
