@@ -4,6 +4,7 @@
 //!
 //! ACERVO_FUZZ_SEED and ACERVO_FUZZ_ROUNDS choose other ones.
 #![allow(missing_docs, unreachable_pub, reason = "the targets are a module of several programs")]
+#![allow(clippy::print_stdout, reason = "seeds, to repeat a run with")]
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
