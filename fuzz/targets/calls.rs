@@ -1,5 +1,9 @@
 //! Calls of the C functions in any order, with right and wrong arguments, and
 //! handles freed in any order; against a model of what the right ones do.
+//!
+//! SAFETY, of each call: its pointers are to places and texts of the caller's,
+//! and its handles are live, as the model knows, or NULL.
+#![allow(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;

@@ -59,7 +59,7 @@ fn filter(bytes: &mut Bytes<'_>) -> Tree {
         }
     }
     if bytes.one_in(4) {
-        let inner: Vec<_> = conditions.drain(..).collect();
+        let inner = std::mem::take(&mut conditions);
         conditions.push((Tree::String(b"meta".to_vec()), Tree::Map(inner)));
     }
     Tree::Map(conditions)

@@ -4,6 +4,7 @@
 //!
 //! ACERVO_FUZZ_SEED and ACERVO_FUZZ_ROUNDS choose other ones.
 #![allow(missing_docs, unreachable_pub, reason = "the targets are a module of several programs")]
+#![allow(clippy::print_stdout, reason = "seeds, to repeat a run with")]
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -45,8 +46,8 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 fn mutated(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
     let mut input = match random.below(8) {
         0 => {
-            let longest = 8 << random.below(8);
-            (0..random.below(longest)).map(|_| random.next() as u8).collect()
+            let most = 8 << random.below(8);
+            (0..random.below(most)).map(|_| random.next() as u8).collect()
         }
         _ => corpus.get(random.below(corpus.len())).cloned().unwrap_or_default(),
     };

@@ -216,7 +216,7 @@ mod kv {
         }
 
         pub fn end(engine: &Engine) {
-            drop(engine.committer.take_log());
+            let _ = engine.committer.take_log();
         }
 
         pub fn stop(engine: &Engine) {
