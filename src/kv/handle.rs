@@ -109,8 +109,8 @@ impl Kv {
     /// Calls `read` with the value of `key`, and gives what it gives; `None`
     /// if the key is missing or expired.
     ///
-    /// `read` runs under a lock that holds up writes of some other keys: it
-    /// copies what it wants and returns.
+    /// While `read` runs nothing that this thread could see is freed: it copies
+    /// what it wants and returns.
     ///
     /// # Errors
     ///

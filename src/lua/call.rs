@@ -345,8 +345,8 @@ pub(super) struct Found {
 impl Found {
     pub(super) const NOTHING: Self = Self { fetched: Fetched::Nil, timestamp: 0 };
 
-    /// Takes a value to be pushed: appends its bytes to `out`, under the
-    /// store's lock, unless it is a scalar.
+    /// Takes a value to be pushed: appends its bytes to `out`, while they are
+    /// sure to be there, unless it is a scalar.
     #[inline]
     pub(super) fn set(&mut self, value: &Value, out: &mut Vec<u8>) -> Result<(), Error> {
         self.timestamp = value.timestamp();

@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,13 +33,20 @@ fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// A closed database with everything in it, the net and the skips too.
+/// A closed database with everything in it, the net and the skips too: made
+/// once, as what is derived takes a thousand versions to come.
 fn filled() -> Scratch {
+    static FILE: OnceLock<Vec<u8>> = OnceLock::new();
+    let file = FILE.get_or_init(|| {
+        let scratch = Scratch::new();
+        let db = scratch.open_with(&options(&[("durability", text("off"))]));
+        fill(&db);
+        wait_for_net(&scratch, &db);
+        db.close().unwrap();
+        fs::read(scratch.file()).unwrap()
+    });
     let scratch = Scratch::new();
-    let db = scratch.open_with(&options(&[("durability", text("off"))]));
-    fill(&db);
-    wait_for_net(&scratch, &db);
-    db.close().unwrap();
+    fs::write(scratch.file(), file).unwrap();
     scratch
 }
 

@@ -76,6 +76,8 @@ static bool is_one_of(const char *name, const char *const *names, size_t count)
 /* Of a function that stands first here, before the general ones. */
 static const struct named texts[] = {
     {"acervo_open", "path", ":memory:"},
+    /* Refused only after everything else was looked at: no file is left. */
+    {"acervo_backup", "path", "no-such-directory/copy.db"},
     {"acervo_register_pattern", "path", "data.uses"},
     {"acervo_options_set", "name", "value_limit"},
     {"acervo_changes_set", "option", "author"},
