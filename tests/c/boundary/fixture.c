@@ -76,8 +76,7 @@ static bool is_one_of(const char *name, const char *const *names, size_t count)
 /* Of a function that stands first here, before the general ones. */
 static const struct named texts[] = {
     {"acervo_open", "path", ":memory:"},
-    /* Refused only after everything else was looked at: no file is left. */
-    {"acervo_backup", "path", "no-such-directory/copy.db"},
+    {"acervo_backup", "path", "copy.db"},
     {"acervo_register_pattern", "path", "data.uses"},
     {"acervo_options_set", "name", "value_limit"},
     {"acervo_changes_set", "option", "author"},
@@ -197,6 +196,9 @@ int32_t usual_code(const char *function)
     /* What their op is about has ended; there is no Lua behind the API. */
     static const char *const refused[] = {"acervo_op_accept", "acervo_op_reject",
                                           "acervo_lua_attach_with", "acervo_lua_set_ident_with"};
+    /* The database of these tests is in memory: there is no file to copy. */
+    if (strcmp(function, "acervo_backup") == 0)
+        return ACERVO_UNAVAILABLE;
     return IS_ONE_OF(function, refused) ? ACERVO_INVALID : ACERVO_OK;
 }
 
