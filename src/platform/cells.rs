@@ -677,7 +677,7 @@ mod tests {
 
     /// Few different ones, so that searches go far.
     fn hash_of(key: u64) -> u64 {
-        (key % 13) << 56 | key % 5
+        ((key % 13) << 56) | (key % 5)
     }
 
     fn rehash(item: &Item) -> u64 {
