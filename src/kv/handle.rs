@@ -168,7 +168,7 @@ impl Kv {
         self.guard.check_write()?;
         key::check(key)?;
         if let Scope::Registry = self.scope {
-            self.engine.spaces.registry.expect(key);
+            self.engine.spaces.registry.prefetch(key);
         }
         let edit = Edit::put(self.inner_key(key), value, ttl_ms, self.value_limit())?;
         self.edit(key, edit)?;

@@ -284,9 +284,9 @@ impl Table {
     /// Has the processor fetch the cell of `key`, which is to be changed soon:
     /// what is done until then need not wait for memory.
     #[inline]
-    pub(super) fn expect(&self, key: &[u8]) {
+    pub(super) fn prefetch(&self, key: &[u8]) {
         let hash = self.hasher.hash_one(key);
-        self.cells(hash).expect(hash);
+        self.cells(hash).prefetch(hash);
     }
 
     /// The mark of the cell of `key`, tombstones and expired cells too.

@@ -337,6 +337,17 @@ fn stats(lua: Lua) -> c_int {
             Ok(handle.big_int)
         })
     });
+    push_written(lua, context, buffer, slot, written)
+}
+
+/// Ends a call that has written a value into `buffer`, or failed to.
+fn push_written(
+    lua: Lua,
+    context: &'static Context,
+    buffer: Buffer,
+    slot: ErrorSlot,
+    written: Result<BigInt, Error>,
+) -> c_int {
     match written {
         Ok(big_int) => push_result(lua, context, buffer, slot, big_int),
         Err(error) => {
@@ -374,13 +385,7 @@ fn check(lua: Lua) -> c_int {
             Ok(handle.big_int)
         })
     });
-    match written {
-        Ok(big_int) => push_result(lua, context, buffer, slot, big_int),
-        Err(error) => {
-            buffer.release();
-            slot.fail(lua, error)
-        }
-    }
+    push_written(lua, context, buffer, slot, written)
 }
 
 /// `db:backup(path)`.

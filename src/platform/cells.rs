@@ -437,7 +437,7 @@ impl<T: IsThin, S> Cells<T, S> {
 
     /// Has the processor fetch the cell with this hash, for a change that comes.
     #[inline]
-    pub(crate) fn expect(&self, hash: u64) {
+    pub(crate) fn prefetch(&self, hash: u64) {
         rcu::read(|| {
             // SAFETY: it was reachable after the read began.
             let buckets = unsafe { self.array().buckets() };
