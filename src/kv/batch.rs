@@ -1,6 +1,6 @@
 //! Several writes that become visible and durable together.
 
-use super::edit::{Edit, check_size};
+use super::edit::{self, Edit, check_size};
 use super::error::KvError;
 use super::key;
 use crate::platform::clock;
@@ -40,7 +40,7 @@ impl Batch {
     ) -> Result<(), KvError> {
         key::check(key)?;
         check_size(value, value_limit)?;
-        self.writes.push(super::edit::new_cell(key, value, ttl_ms)?);
+        self.writes.push(Value::stored(key, value, edit::stamp_now(ttl_ms)?));
         Ok(())
     }
 

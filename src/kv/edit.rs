@@ -57,11 +57,10 @@ fn expires_at(ttl_ms: Option<i64>) -> Result<i64, KvError> {
     }
 }
 
-/// A cell written now.
+/// That of a cell written now; the time to live is in milliseconds.
 #[inline]
-pub(super) fn new_cell(key: &[u8], value: &[u8], ttl_ms: Option<i64>) -> Result<Value, KvError> {
-    let stamp = Stamp { timestamp: clock::now_seconds(), expires_at: expires_at(ttl_ms)? };
-    Ok(Value::stored(key, value, stamp))
+pub(super) fn stamp_now(ttl_ms: Option<i64>) -> Result<Stamp, KvError> {
+    Ok(Stamp { timestamp: clock::now_seconds(), expires_at: expires_at(ttl_ms)? })
 }
 
 /// The cell that stands for "this key was deleted": it has no value bytes.
@@ -79,18 +78,6 @@ pub(super) fn check_size(value: &[u8], limit: usize) -> Result<(), KvError> {
 }
 
 impl Edit {
-    /// A put of the canonical `value`; the time to live is in milliseconds.
-    #[inline]
-    pub(super) fn put(
-        key: &[u8],
-        value: &[u8],
-        ttl_ms: Option<i64>,
-        value_limit: usize,
-    ) -> Result<Self, KvError> {
-        check_size(value, value_limit)?;
-        Ok(Self::Put(new_cell(key, value, ttl_ms)?))
-    }
-
     /// Decides on `current`, which is visible: neither deleted nor expired.
     pub(super) fn decide(
         self,

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::batch::Batch;
 use super::commit::Job;
-use super::edit::{Edit, Outcome, check_size};
+use super::edit::{self, Edit, Outcome, check_size};
 use super::engine::Engine;
 use super::space::{Namespace, Spaces, collect_names};
 use super::{KvError, key};
@@ -167,11 +167,14 @@ impl Kv {
     pub fn put(&self, key: &[u8], value: &[u8], ttl_ms: Option<i64>) -> Result<(), KvError> {
         self.guard.check_write()?;
         key::check(key)?;
+        check_size(value, self.value_limit())?;
+        let stamp = edit::stamp_now(ttl_ms)?;
         if let Scope::Registry = self.scope {
-            self.engine.spaces.registry.prefetch(key);
+            self.engine.put_registry(key, value, stamp)?;
+        } else {
+            let cell = Value::stored(self.inner_key(key), value, stamp);
+            self.edit(key, Edit::Put(cell))?;
         }
-        let edit = Edit::put(self.inner_key(key), value, ttl_ms, self.value_limit())?;
-        self.edit(key, edit)?;
         if let Some(ttl) = ttl_ms {
             self.expect_expiry(ttl);
         }

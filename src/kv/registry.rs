@@ -6,9 +6,30 @@ use super::KvError;
 use super::edit::{Edit, Outcome};
 use super::engine::Engine;
 use crate::fault;
+use crate::value::Stamp;
 
 impl Engine {
-    /// Does one write.
+    /// Puts a new cell under `key`, whatever is there.
+    #[inline]
+    pub(super) fn put_registry(
+        self: &Arc<Self>,
+        key: &[u8],
+        value: &[u8],
+        stamp: Stamp,
+    ) -> Result<(), KvError> {
+        self.check_poison()?;
+        let _watch = self.poison_on_panic();
+        let written_behind = self.registry_is_written_behind();
+        let grown = self.spaces.registry.put(key, value, stamp, written_behind, self.room())?;
+        fault::point("registry edited");
+        self.note_growth(grown);
+        if written_behind {
+            self.note_dirty();
+        }
+        Ok(())
+    }
+
+    /// Does one write that depends on what is there.
     #[inline]
     pub(super) fn edit_registry(
         self: &Arc<Self>,
@@ -18,9 +39,7 @@ impl Engine {
         self.check_poison()?;
         let _watch = self.poison_on_panic();
         // What others wrote comes before what we write on top of it.
-        if !matches!(edit, Edit::Put(_)) {
-            self.follow()?;
-        }
+        self.follow()?;
         let written_behind = self.registry_is_written_behind();
         let (outcome, grown) = self.spaces.registry.edit(key, edit, written_behind, self.room())?;
         fault::point("registry edited");

@@ -19,7 +19,7 @@ use super::expiry::Expiries;
 use crate::platform::cells::{Cells, Locked, Seen, TakenOut};
 use crate::platform::{clock, rcu};
 use crate::sorting;
-use crate::value::Value;
+use crate::value::{Stamp, Value};
 pub(super) use mark::Mark;
 use mark::written;
 pub(super) use room::Room;
@@ -179,6 +179,23 @@ impl Shard<'_> {
         old
     }
 
+    /// Puts a new cell in the place of its key's present one, which is given
+    /// back.
+    #[inline]
+    fn put(&mut self, hash: u64, cell: Value, written_behind: bool) -> Option<TakenOut<Value>> {
+        if written_behind {
+            self.set_dirty(hash, cell)
+        } else {
+            self.set(hash, cell, |_| Mark::default())
+        }
+    }
+
+    /// What the cell of `key` costs, if there is one.
+    #[cold]
+    fn cost_of(&self, hash: u64, key: &[u8]) -> usize {
+        self.find(hash, key).as_deref().map_or(0, cost)
+    }
+
     fn remove(&mut self, hash: u64, key: &[u8]) -> Option<TakenOut<Value>> {
         let (place, _) = self.cells.find(hash, has_key(key))?;
         let hasher = self.hasher;
@@ -207,12 +224,11 @@ impl Shard<'_> {
             edit.decide(key, seen.as_deref().filter(|cell| is_visible(cell)))?
         };
         if let (Some(_), Change::Set(cell)) = (room.bytes, &change) {
-            room.check(cost(cell), self.find(hash, key).as_deref().map_or(0, cost))?;
+            room.check(cost(cell), self.cost_of(hash, key))?;
         }
         let replaced = match change {
             Change::Keep => None,
-            Change::Set(cell) if written_behind => self.set_dirty(hash, cell),
-            Change::Set(cell) => self.set(hash, cell, |_| Mark::default()),
+            Change::Set(cell) => self.put(hash, cell, written_behind),
             // A key that the file has, or may be about to have, leaves a
             // tombstone until the deletion is written too.
             Change::Remove if written_behind && self.find(hash, key).is_some() => {
@@ -281,18 +297,40 @@ impl Table {
         self.cells(hash).read(hash, has_key(key), read).flatten()
     }
 
-    /// Has the processor fetch the cell of `key`, which is to be changed soon:
-    /// what is done until then need not wait for memory.
-    #[inline]
-    pub(super) fn prefetch(&self, key: &[u8]) {
-        let hash = self.hasher.hash_one(key);
-        self.cells(hash).prefetch(hash);
-    }
-
     /// The mark of the cell of `key`, tombstones and expired cells too.
     pub(super) fn mark(&self, key: &[u8]) -> Option<Mark> {
         let hash = self.hasher.hash_one(key);
         self.cells(hash).read(hash, has_key(key), Mark::of)
+    }
+
+    /// Puts a new cell under `key`, whatever is there; key and value are copied.
+    /// `written_behind`: it must reach the log later. Tells by how many bytes
+    /// the table grew.
+    #[inline]
+    pub(super) fn put(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        stamp: Stamp,
+        written_behind: bool,
+        room: Room,
+    ) -> Result<isize, KvError> {
+        let hash = self.hasher.hash_one(key);
+        let cells = self.cells(hash);
+        // Making the new cell takes as long as fetching the old one.
+        cells.prefetch(hash);
+        let cell = Value::stored(key, value, stamp);
+        let mut shard = self.locked(cells);
+        if room.bytes.is_some() {
+            room.check(cost(&cell), shard.cost_of(hash, key))?;
+        }
+        let before = shard.cells.bytes;
+        let replaced = shard.put(hash, cell, written_behind);
+        let grown = shard.cells.bytes as isize - before as isize;
+        drop(shard);
+        // Giving the old cell up needs no lock.
+        drop(replaced);
+        Ok(grown)
     }
 
     /// Decides on `key` and does what was decided, under the shard's lock.
@@ -336,7 +374,7 @@ impl Table {
             for ((key, edit), &hash) in edits.iter().zip(&places) {
                 if let Edit::Put(cell) = edit {
                     added += cost(cell);
-                    removed += locked[place_of(hash)].find(hash, key).as_deref().map_or(0, cost);
+                    removed += locked[place_of(hash)].cost_of(hash, key);
                 }
             }
             room.check(added, removed)?;

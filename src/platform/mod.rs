@@ -4,6 +4,7 @@
 //!
 //! Together with `ffi` and `lua` this is where unsafe code may stand.
 
+mod arena;
 pub(crate) mod cells;
 pub(crate) mod clock;
 pub(crate) mod event_fd;
@@ -11,6 +12,7 @@ pub(crate) mod exit;
 pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod once_box;
+mod pool;
 pub(crate) mod rcu;
 pub(crate) mod shared_counter;
 pub(crate) mod signal;

@@ -4,10 +4,12 @@
 //! What is put together from parts is written once, straight to where it
 //! stays.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+use super::pool;
 
 /// A counted reference. Cloning copies nothing.
 pub(crate) struct Thin<H> {
@@ -55,7 +57,7 @@ impl<H> Thin<H> {
         let (first_len, second_len) = (first.len().try_into().ok()?, second_len.try_into().ok()?);
         let layout = Self::layout(first_len, second_len)?;
         // SAFETY: a block is not empty.
-        let block = NonNull::new(unsafe { alloc(layout) }.cast::<Block<H>>())?;
+        let block = NonNull::new(unsafe { pool::take(layout) }.cast::<Block<H>>())?;
         let count = AtomicUsize::new(1);
         // SAFETY: fresh memory, large enough and aligned for a block.
         unsafe { block.write(Block { count, first: first_len, second: second_len, head }) };
@@ -208,7 +210,7 @@ impl<H> Drop for Thin<H> {
             ptr::drop_in_place(&raw mut (*self.block.as_ptr()).head);
             // `try_new` computed the same layout, so there is one.
             if let Some(layout) = layout {
-                dealloc(self.block.as_ptr().cast(), layout);
+                pool::give(self.block.as_ptr().cast(), layout);
             }
         }
     }

@@ -1,0 +1,432 @@
+//! Where pieces of memory for cells come from: large chunks of pages.
+//!
+//! A chunk is cut into slabs, a slab into pieces of one size. Slabs that have
+//! pieces left are listed by size; a slab whose pieces are all back serves any
+//! size, and a chunk whose slabs are all back goes to the system again. The
+//! first chunk takes up pages as they are used, so that few cells stay cheap;
+//! with the second one the kernel is asked for huge pages.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::ptr;
+use std::sync::OnceLock;
+
+use super::fork::{self, PerProcess};
+use super::sync::Mutex;
+
+/// What sizes are multiples of, and addresses.
+pub(super) const ALIGN: usize = 16;
+/// The largest pieces.
+pub(super) const LARGEST: usize = 512;
+/// How many sizes there are.
+pub(super) const CLASSES: usize = LARGEST / ALIGN;
+
+const CHUNK: usize = 2 << 20;
+const SLAB: usize = 32 << 10;
+/// Slabs of a chunk; where the first one would be is the chunk's head.
+const SLABS: usize = CHUNK / SLAB;
+
+/// The class of the pieces that have room for `size` bytes.
+#[inline]
+pub(super) const fn class_of(size: usize) -> usize {
+    size.saturating_sub(1) / ALIGN
+}
+
+/// How large the pieces of a class are.
+#[inline]
+pub(super) const fn size_of(class: usize) -> usize {
+    (class + 1) * ALIGN
+}
+
+/// What a spare piece begins with.
+struct Piece {
+    next: *mut Piece,
+}
+
+/// Spare pieces of one class.
+#[derive(Clone, Copy)]
+pub(super) struct Pieces {
+    first: *mut Piece,
+    len: u32,
+}
+
+impl Pieces {
+    pub(super) const NONE: Self = Self { first: ptr::null_mut(), len: 0 };
+
+    #[inline]
+    pub(super) fn len(self) -> u32 {
+        self.len
+    }
+
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<*mut u8> {
+        let piece = self.first;
+        // SAFETY: what is in a list is spare, and `push` wrote it.
+        self.first = unsafe { piece.as_ref() }?.next;
+        self.len -= 1;
+        Some(piece.cast())
+    }
+
+    /// # Safety
+    ///
+    /// The piece is writable, aligned to [`ALIGN`], and nobody else has it.
+    #[inline]
+    pub(super) unsafe fn push(&mut self, piece: *mut u8) {
+        let piece = piece.cast::<Piece>();
+        // SAFETY: as promised by the caller.
+        unsafe { piece.write(Piece { next: self.first }) };
+        self.first = piece;
+        self.len += 1;
+    }
+}
+
+/// A slab, as its chunk's head knows it.
+struct Slab {
+    /// Pieces that came back.
+    spare: Pieces,
+    /// Pieces that were never taken, at its end.
+    fresh: u32,
+    /// Pieces that somebody has.
+    taken: u32,
+    /// In the list that it is in, if it is in one.
+    next: *mut Slab,
+    previous: *mut Slab,
+}
+
+/// What a chunk begins with.
+struct Head {
+    /// The process that made it. In a forked child, what its parent had is
+    /// memory like any other, but not this arena's.
+    generation: u32,
+    /// Slabs of which somebody has pieces.
+    used: u32,
+    slabs: [Slab; SLABS],
+}
+
+const _: () = assert!(std::mem::size_of::<Head>() <= SLAB);
+
+/// Slabs, linked through themselves.
+struct Slabs {
+    first: *mut Slab,
+}
+
+impl Slabs {
+    const NONE: Self = Self { first: ptr::null_mut() };
+
+    /// # Safety
+    ///
+    /// The slab lives, and is in no list.
+    unsafe fn add(&mut self, slab: *mut Slab) {
+        // SAFETY: as promised by the caller; what is in a list lives.
+        unsafe {
+            (*slab).next = self.first;
+            (*slab).previous = ptr::null_mut();
+            if let Some(next) = self.first.as_mut() {
+                next.previous = slab;
+            }
+        }
+        self.first = slab;
+    }
+
+    /// # Safety
+    ///
+    /// The slab is in this list.
+    unsafe fn remove(&mut self, slab: *mut Slab) {
+        // SAFETY: as promised by the caller; what is in a list lives.
+        unsafe {
+            match (*slab).previous.as_mut() {
+                Some(previous) => previous.next = (*slab).next,
+                None => self.first = (*slab).next,
+            }
+            if let Some(next) = (*slab).next.as_mut() {
+                next.previous = (*slab).previous;
+            }
+        }
+    }
+}
+
+struct Arena {
+    /// By class, the slabs that have pieces left.
+    partial: [Slabs; CLASSES],
+    /// Slabs of which nobody has a piece.
+    empty: Slabs,
+    /// How many chunks there are, and of how many nobody has a piece.
+    chunks: usize,
+    idle: usize,
+}
+
+// SAFETY: all it points to is its own, and reached through it only.
+unsafe impl Send for Arena {}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Self {
+            partial: [const { Slabs::NONE }; CLASSES],
+            empty: Slabs::NONE,
+            chunks: 0,
+            idle: 0,
+        }
+    }
+}
+
+static ARENA: PerProcess<Mutex<Arena>> = PerProcess::new();
+
+/// Whether pieces come from here; else all are the allocator's.
+pub(super) fn is_on() -> bool {
+    static IS_ON: OnceLock<bool> = OnceLock::new();
+    *IS_ON.get_or_init(|| std::env::var_os("ACERVO_POOL").is_none_or(|value| value != "off"))
+}
+
+fn layout(class: usize) -> Option<Layout> {
+    Layout::from_size_align(size_of(class), ALIGN).ok()
+}
+
+/// Up to `wanted` pieces; none if there is no memory.
+pub(super) fn take(class: usize, wanted: u32) -> Pieces {
+    let mut pieces = Pieces::NONE;
+    if is_on() {
+        ARENA.get().lock().take(class, wanted, &mut pieces);
+    } else if let Some(layout) = layout(class) {
+        // SAFETY: the size is not 0; what is not null is new memory.
+        unsafe {
+            let piece = alloc(layout);
+            if !piece.is_null() {
+                pieces.push(piece);
+            }
+        }
+    }
+    pieces
+}
+
+/// Takes pieces back.
+///
+/// # Safety
+///
+/// They were taken as of this class.
+pub(super) unsafe fn give(class: usize, mut pieces: Pieces) {
+    if pieces.len() == 0 {
+        return;
+    }
+    if is_on() {
+        let mut arena = ARENA.get().lock();
+        while let Some(piece) = pieces.pop() {
+            // SAFETY: as promised by the caller.
+            unsafe { arena.give(class, piece) };
+        }
+    } else if let Some(layout) = layout(class) {
+        while let Some(piece) = pieces.pop() {
+            // SAFETY: it was allocated with this layout.
+            unsafe { dealloc(piece, layout) };
+        }
+    }
+}
+
+impl Arena {
+    fn take(&mut self, class: usize, wanted: u32, pieces: &mut Pieces) {
+        while pieces.len() < wanted {
+            if self.partial[class].first.is_null() && !self.begin_slab(class) {
+                return;
+            }
+            let slab = self.partial[class].first;
+            // SAFETY: what is in a list lives, and is ours; a fresh piece lies
+            // in the slab, and nobody has it.
+            unsafe {
+                while pieces.len() < wanted
+                    && let Some(piece) = next_piece(slab, class)
+                {
+                    pieces.push(piece);
+                    (*slab).taken += 1;
+                }
+                if (*slab).spare.len() == 0 && (*slab).fresh == 0 {
+                    self.partial[class].remove(slab);
+                }
+            }
+        }
+    }
+
+    /// Has a slab serve this class. False if there is no memory.
+    fn begin_slab(&mut self, class: usize) -> bool {
+        if self.empty.first.is_null() && !self.add_chunk() {
+            return false;
+        }
+        let slab = self.empty.first;
+        // SAFETY: what is in a list lives, and is ours.
+        unsafe {
+            self.empty.remove(slab);
+            let head = head_of(slab.cast());
+            self.idle -= usize::from((*head).used == 0);
+            (*head).used += 1;
+            (*slab).spare = Pieces::NONE;
+            (*slab).fresh = (SLAB / size_of(class)) as u32;
+            self.partial[class].add(slab);
+        }
+        true
+    }
+
+    #[cold]
+    fn add_chunk(&mut self) -> bool {
+        let Some(chunk) = map_chunk(self.chunks > 0) else { return false };
+        let head = chunk.cast::<Head>();
+        // SAFETY: new memory, of zeros, which are a head without slabs in use:
+        // no pieces, and pointers that are null.
+        unsafe {
+            (*head).generation = fork::generation();
+            for number in 1..SLABS {
+                self.empty.add(&raw mut (*head).slabs[number]);
+            }
+        }
+        self.chunks += 1;
+        self.idle += 1;
+        true
+    }
+
+    /// # Safety
+    ///
+    /// The piece was taken as of this class, and nobody has it any more.
+    unsafe fn give(&mut self, class: usize, piece: *mut u8) {
+        // SAFETY: what was taken lies in a chunk that lives.
+        unsafe {
+            let head = head_of(piece);
+            if (*head).generation != fork::generation() {
+                return;
+            }
+            let number = (piece.addr() - head.addr()) / SLAB;
+            let slab = &raw mut (*head).slabs[number];
+            if (*slab).spare.len() == 0 && (*slab).fresh == 0 {
+                self.partial[class].add(slab);
+            }
+            (*slab).spare.push(piece);
+            (*slab).taken -= 1;
+            if (*slab).taken == 0 {
+                self.partial[class].remove(slab);
+                self.empty.add(slab);
+                (*head).used -= 1;
+                if (*head).used == 0 {
+                    self.rest(head);
+                }
+            }
+        }
+    }
+
+    /// Nobody has a piece of this chunk any more. One such is kept.
+    ///
+    /// # Safety
+    ///
+    /// All its slabs are in the list of empty ones.
+    #[cold]
+    unsafe fn rest(&mut self, head: *mut Head) {
+        if self.idle == 0 {
+            self.idle = 1;
+            return;
+        }
+        self.chunks -= 1;
+        // SAFETY: as promised by the caller; nothing points into it afterwards.
+        unsafe {
+            for number in 1..SLABS {
+                self.empty.remove(&raw mut (*head).slabs[number]);
+            }
+            libc::munmap(head.cast(), CHUNK);
+        }
+    }
+}
+
+/// A piece of the slab that nobody has.
+///
+/// # Safety
+///
+/// The slab lives, is the caller's, and serves this class.
+unsafe fn next_piece(slab: *mut Slab, class: usize) -> Option<*mut u8> {
+    // SAFETY: as promised by the caller; what is fresh lies inside the slab.
+    unsafe {
+        if let Some(piece) = (*slab).spare.pop() {
+            return Some(piece);
+        }
+        let fresh = (*slab).fresh.checked_sub(1)?;
+        (*slab).fresh = fresh;
+        let head = head_of(slab.cast());
+        let number = slab.offset_from_unsigned(&raw const (*head).slabs[0]);
+        let size = size_of(class);
+        let last = (SLAB / size) as u32;
+        // From its start on, so that pages are used one after the other.
+        Some(head.cast::<u8>().add(number * SLAB + (last - 1 - fresh) as usize * size))
+    }
+}
+
+/// The head of the chunk that a piece or a slab lies in.
+fn head_of(inside: *mut u8) -> *mut Head {
+    inside.map_addr(|address| address & !(CHUNK - 1)).cast()
+}
+
+/// New memory of zeros, aligned to its size.
+fn map_chunk(is_huge: bool) -> Option<*mut u8> {
+    let map = |at: *mut libc::c_void, len| {
+        // SAFETY: an anonymous mapping at a place that the kernel chooses.
+        let memory = unsafe {
+            libc::mmap(
+                at,
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        (memory != libc::MAP_FAILED).then_some(memory.cast::<u8>())
+    };
+    // Twice the size holds an aligned one; what lies around it goes.
+    let memory = map(ptr::null_mut(), 2 * CHUNK)?;
+    let before = memory.addr().next_multiple_of(CHUNK) - memory.addr();
+    // SAFETY: both ends lie in the new mapping, and nobody knows of them.
+    unsafe {
+        let chunk = memory.add(before);
+        if before > 0 {
+            libc::munmap(memory.cast(), before);
+        }
+        libc::munmap(chunk.add(CHUNK).cast(), CHUNK - before);
+        if is_huge {
+            // A wish: without it everything works, slower.
+            libc::madvise(chunk.cast(), CHUNK, libc::MADV_HUGEPAGE);
+        }
+        Some(chunk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_go_when_nobody_has_a_piece_of_them() {
+        let mut arena = Arena::default();
+        for _ in 0..3 {
+            let mut all = Vec::new();
+            for class in [3, 9, 31] {
+                let mut pieces = Pieces::NONE;
+                arena.take(class, 20_000, &mut pieces);
+                assert_eq!(pieces.len(), 20_000);
+                all.push((class, pieces));
+            }
+            assert!(arena.chunks > 5);
+            for (class, mut pieces) in all {
+                while let Some(piece) = pieces.pop() {
+                    // SAFETY: taken above, of this class.
+                    unsafe { arena.give(class, piece) };
+                }
+            }
+            assert_eq!((arena.chunks, arena.idle), (1, 1));
+        }
+    }
+
+    #[test]
+    fn a_slab_serves_another_size_when_its_pieces_are_back() {
+        let mut arena = Arena::default();
+        for class in 0..CLASSES {
+            let mut pieces = Pieces::NONE;
+            arena.take(class, 2000, &mut pieces);
+            while let Some(piece) = pieces.pop() {
+                // SAFETY: taken above, of this class.
+                unsafe { arena.give(class, piece) };
+            }
+            assert_eq!(arena.chunks, 1);
+        }
+    }
+}
