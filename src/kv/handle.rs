@@ -116,7 +116,7 @@ impl Kv {
     ///
     /// A bad key, a closed or inherited handle, or the file, when another
     /// process has written and its rows cannot be read.
-    #[inline]
+    #[inline(always)]
     pub fn read<R>(
         &self,
         key: &[u8],
@@ -133,17 +133,21 @@ impl Kv {
         Ok(found)
     }
 
-    #[inline]
+    #[inline(always)]
     fn look_up<R>(&self, key: &[u8], read: impl FnOnce(&Value) -> R) -> Option<R> {
         let spaces = &self.engine.spaces;
-        match &self.scope {
-            Scope::Registry => spaces.registry.read(key, read),
-            Scope::Namespace(ident) => ident.find(spaces)?.table.read(key, read),
-            Scope::Global => {
-                let (prefix, key) = key::split(key);
-                spaces.find(prefix)?.table.read(key, read)
-            }
-        }
+        let table = match &self.scope {
+            Scope::Registry => &spaces.registry,
+            Scope::Namespace(ident) => &ident.find(spaces)?.table,
+            Scope::Global => return self.look_up_by_name(key, read),
+        };
+        Some(read(&*table.get(key)?))
+    }
+
+    #[inline(never)]
+    fn look_up_by_name<R>(&self, name: &[u8], read: impl FnOnce(&Value) -> R) -> Option<R> {
+        let (prefix, key) = key::split(name);
+        Some(read(&*self.engine.spaces.find(prefix)?.table.get(key)?))
     }
 
     /// The value of `key`, sharing the stored bytes.
@@ -307,7 +311,7 @@ impl Kv {
             Scope::Namespace(ident) => {
                 ident.find(spaces).map_or(0, |namespace| {
                     // As in a list, the raw key "ident:" is none of its keys.
-                    let raw = prefix.is_empty() && namespace.table.read(b"", |_| ()).is_some();
+                    let raw = prefix.is_empty() && namespace.table.get(b"").is_some();
                     namespace.table.count(prefix) - u64::from(raw)
                 })
             }

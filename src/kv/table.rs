@@ -16,7 +16,7 @@ use foldhash::fast::RandomState;
 use super::KvError;
 use super::edit::{self, Change, Edit, Outcome};
 use super::expiry::Expiries;
-use crate::platform::cells::{Cells, Locked, Seen, TakenOut};
+use crate::platform::cells::{Cells, Found, Locked, Seen, TakenOut};
 use crate::platform::{clock, rcu};
 use crate::sorting;
 use crate::value::{Stamp, Value};
@@ -289,18 +289,18 @@ impl Table {
         (hash >> 44) as usize & (self.shards.len() - 1)
     }
 
-    /// Calls `read` with the cell of `key` if it is visible.
-    #[inline]
-    pub(super) fn read<R>(&self, key: &[u8], read: impl FnOnce(&Value) -> R) -> Option<R> {
+    /// The cell of `key` if it is visible.
+    #[inline(always)]
+    pub(super) fn get(&self, key: &[u8]) -> Option<Found<'_, Value>> {
         let hash = self.hasher.hash_one(key);
-        let read = |cell: &Value| is_visible(cell).then(|| read(cell));
-        self.cells(hash).read(hash, has_key(key), read).flatten()
+        let found = self.cells(hash).get(hash, has_key(key))?;
+        is_visible(&found).then_some(found)
     }
 
     /// The mark of the cell of `key`, tombstones and expired cells too.
     pub(super) fn mark(&self, key: &[u8]) -> Option<Mark> {
         let hash = self.hasher.hash_one(key);
-        self.cells(hash).read(hash, has_key(key), Mark::of)
+        self.cells(hash).get(hash, has_key(key)).map(|cell| Mark::of(&cell))
     }
 
     /// Puts a new cell under `key`, whatever is there; key and value are copied.
@@ -560,7 +560,7 @@ mod tests {
             written.unwrap();
             let expected = if is_ours_later { ours } else { theirs };
             let expected = expected.map(|value| cell(Some(value)).as_bytes().to_vec());
-            let found = table.read(b"key", |cell| cell.as_bytes().to_vec());
+            let found = table.get(b"key").map(|cell| cell.as_bytes().to_vec());
             assert_eq!(found, expected, "{ours:?} {theirs:?} {is_ours_later}");
         }
     }

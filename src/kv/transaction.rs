@@ -199,7 +199,7 @@ impl Engine {
             for (namespace, key, edit) in &edits {
                 if let Edit::Put(cell) = edit {
                     added += cost(cell);
-                    removed += namespace.table.read(key, cost).unwrap_or(0);
+                    removed += namespace.table.get(key).as_deref().map_or(0, cost);
                 }
             }
             room.check(added, removed)?;
@@ -222,7 +222,7 @@ fn decide_edit(
 ) -> Result<Outcome, KvError> {
     let current = match overlay.place(namespace, key) {
         Some(place) => Some(overlay.pending[place].cell.clone()),
-        None => namespace.table.read(key, Value::clone),
+        None => namespace.table.get(key).as_deref().cloned(),
     };
     let current = current.filter(|cell| !is_tombstone(cell));
     let (change, outcome) = edit.decide(key, current.as_ref())?;

@@ -16,7 +16,7 @@ use std::ops::{Deref, DerefMut};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use super::rcu::{self, Retired};
+use super::rcu::{self, Reading, Retired};
 use super::sync::{Mutex, MutexGuard};
 use super::thin::{IsThin, Thin};
 
@@ -175,7 +175,7 @@ pub(crate) struct Place {
 /// # Safety
 ///
 /// The cells that are in the buckets now are not freed during `'a`.
-#[inline]
+#[inline(always)]
 unsafe fn find<T: IsThin>(
     buckets: &[Bucket],
     hash: u64,
@@ -280,6 +280,22 @@ impl<T> Deref for Seen<'_, T> {
     #[inline]
     fn deref(&self) -> &T {
         &self.cell
+    }
+}
+
+/// A cell that a reader has found; it is not freed as long as this is there.
+/// To be held for short: what others take out meanwhile waits.
+pub(crate) struct Found<'a, T> {
+    seen: Seen<'a, T>,
+    _reading: Reading,
+}
+
+impl<T> Deref for Found<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.seen
     }
 }
 
@@ -419,35 +435,29 @@ impl<T: IsThin, S> Cells<T, S> {
         self.lock().array().released()
     }
 
-    /// Calls `read` with the cell that has this hash and `is` the wanted one.
-    /// Waits for nobody, unless somebody makes several changes at once.
-    #[inline]
-    pub(crate) fn read<R>(
-        &self,
-        hash: u64,
-        is: impl Fn(&T) -> bool,
-        read: impl FnOnce(&T) -> R,
-    ) -> Option<R> {
-        rcu::read(|| {
-            // SAFETY: both were reachable after the read began.
-            let (_, seen) = unsafe { find(self.array().buckets(), hash, is) }?;
-            Some(read(&seen))
-        })
+    /// The cell that has this hash and `is` the wanted one. Waits for nobody,
+    /// unless somebody makes several changes at once.
+    #[inline(always)]
+    pub(crate) fn get(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<Found<'_, T>> {
+        let reading = rcu::enter();
+        // SAFETY: both were reachable after the read began, and it lasts for
+        // as long as what is found.
+        let (_, seen) = unsafe { find(self.array().buckets(), hash, is) }?;
+        Some(Found { seen, _reading: reading })
     }
 
     /// Has the processor fetch the cell with this hash, for a change that comes.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
-        rcu::read(|| {
-            // SAFETY: it was reachable after the read began.
-            let buckets = unsafe { self.array().buckets() };
-            let Some(bucket) = buckets.get(first_bucket(hash, buckets)) else { return };
-            let candidates = bucket.look_for(tag_of(hash));
-            if candidates != 0 {
-                let slot = candidates.trailing_zeros() as usize / 8;
-                Thin::<T::Head>::prefetch(bucket.cells[slot].load(Ordering::Relaxed));
-            }
-        });
+        let _reading = rcu::enter();
+        // SAFETY: it was reachable after the read began.
+        let buckets = unsafe { self.array().buckets() };
+        let Some(bucket) = buckets.get(first_bucket(hash, buckets)) else { return };
+        let candidates = bucket.look_for(tag_of(hash));
+        if candidates != 0 {
+            let slot = candidates.trailing_zeros() as usize / 8;
+            Thin::<T::Head>::prefetch(bucket.cells[slot].load(Ordering::Relaxed));
+        }
     }
 
     /// Calls `visit` with every cell; one that is there all the while is

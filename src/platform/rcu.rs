@@ -1,11 +1,11 @@
 //! Reading shared memory without locks, and freeing what was taken out of it
 //! once nobody can be reading it any more (read-copy-update).
 //!
-//! A reader marks its thread's own counter as odd while it reads, with plain
-//! stores: no atomic read-modify-write, no fence, no cache line that readers
-//! share. A writer that has taken something out of shared memory *retires* it.
-//! What is retired waits in the thread's limbo; when enough has gathered,
-//! `membarrier(2)` makes the stores of all threads visible, and whoever is odd
+//! A reader shows in its thread's own counter that it reads, with plain stores:
+//! no atomic read-modify-write, no fence, no cache line that readers share. A
+//! writer that has taken something out of shared memory *retires* it. What is
+//! retired waits in the thread's limbo; when enough has gathered,
+//! `membarrier(2)` makes the stores of all threads visible, and whoever reads
 //! then may still see it: it is freed once those counters have moved on. The
 //! barrier interrupts the other processors, which costs the writer a
 //! microsecond or two for each portion, where a fence would cost every reader
@@ -18,6 +18,7 @@
 //! IEEE Transactions on Parallel and Distributed Systems 23(2), 2012.
 
 use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, compiler_fence, fence};
@@ -59,11 +60,15 @@ impl Retired {
     }
 }
 
+/// The bits of a reader's counter that count reads.
+const READS: u64 = 0xffff;
+
 /// What one thread shows to the others. Never freed: when the thread ends
 /// another one takes it over.
 #[repr(align(128))]
 struct Reader {
-    /// Odd while the thread reads.
+    /// How many reads of the thread are not over ([`READS`]); above that, how
+    /// often it has been that none was.
     count: AtomicU64,
     is_taken: AtomicBool,
     next: AtomicPtr<Reader>,
@@ -157,7 +162,7 @@ impl Domain {
         // SAFETY: readers are never freed.
         while let Some(reader) = unsafe { next.as_ref() } {
             let count = reader.count.load(Ordering::Acquire);
-            if count % 2 == 1 {
+            if count & READS != 0 {
                 blockers.push((reader, count));
             }
             next = reader.next.load(Ordering::Acquire);
@@ -197,7 +202,9 @@ impl Limbo {
     /// Looks what can be freed.
     #[cold]
     fn turn(&mut self) {
-        self.blockers.retain(|(reader, count)| reader.count.load(Ordering::Acquire) == *count);
+        self.blockers.retain(|(reader, count)| {
+            reader.count.load(Ordering::Acquire) & !READS == count & !READS
+        });
         if !self.blockers.is_empty() {
             return;
         }
@@ -279,19 +286,23 @@ impl Drop for Local {
 /// Runs `body`, during which nothing is freed that is reachable now.
 #[inline]
 pub(super) fn read<R>(body: impl FnOnce() -> R) -> R {
+    let _reading = enter();
+    body()
+}
+
+/// Begins to read: as long as the result is there, nothing is freed that is
+/// reachable now.
+#[inline(always)]
+pub(super) fn enter() -> Reading {
     let reader = LOCAL.try_with(Local::reader).unwrap_or_else(|_| join_at_exit());
-    let before = reader.count.load(Ordering::Relaxed);
-    // A read inside another leaves it to that one, which lasts longer.
-    let is_outer = 1 - before % 2;
-    reader.count.store(before + is_outer, Ordering::Relaxed);
+    reader.count.store(reader.count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     if FENCED.load(Ordering::Relaxed) {
         fence(Ordering::SeqCst);
     } else {
         // The barrier of who frees is the fence.
         compiler_fence(Ordering::SeqCst);
     }
-    let _leave = Leave { reader, count: before + 2 * is_outer };
-    body()
+    Reading { reader, _of_this_thread: PhantomData }
 }
 
 /// A reader for a thread whose own is gone already. It stays taken: this is
@@ -301,15 +312,18 @@ fn join_at_exit() -> &'static Reader {
     DOMAIN.get().join()
 }
 
-struct Leave {
+/// A read that is not over. Of this thread, which ends it.
+pub(super) struct Reading {
     reader: &'static Reader,
-    count: u64,
+    _of_this_thread: PhantomData<*const ()>,
 }
 
-impl Drop for Leave {
-    #[inline]
+impl Drop for Reading {
+    #[inline(always)]
     fn drop(&mut self) {
-        self.reader.count.store(self.count, Ordering::Release);
+        let count = self.reader.count.load(Ordering::Relaxed) - 1;
+        let is_last = count & READS == 0;
+        self.reader.count.store(count + if is_last { READS + 1 } else { 0 }, Ordering::Release);
     }
 }
 

@@ -77,7 +77,7 @@ fn delete(cells: &Cells<Item, ()>, key: u64) {
 }
 
 fn get(cells: &Cells<Item, ()>, key: u64) -> Option<u64> {
-    cells.read(hash_of(key), |it| key_of(it) == key, |it| number(it.0.second()))
+    cells.get(hash_of(key), |it| key_of(it) == key).map(|it| number(it.0.second()))
 }
 
 #[test]
