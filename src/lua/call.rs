@@ -16,7 +16,7 @@ use super::guard::guard;
 use super::handle::BigInt;
 use super::part::{Part, PartObject, closed};
 use super::position::write_position;
-use super::state::{Lua, TYPE_FUNCTION, TYPE_TABLE};
+use super::state::{Lua, TYPE_FUNCTION, TYPE_NUMBER, TYPE_TABLE};
 use super::userdata;
 
 /// A running call.
@@ -183,6 +183,12 @@ impl Call {
     /// Appends the value at `index` to the buffer.
     #[inline]
     pub(super) fn encode(&mut self, index: c_int) {
+        // What is put most often is below any limit.
+        if self.lua.type_of(index) == TYPE_NUMBER
+            && encode::number(self.lua, index, self.buffer.bytes())
+        {
+            return;
+        }
         let context = self.context;
         let limit = match self.part().and_then(|part| part.handle(context)) {
             Ok(handle) => handle.database.value_limit(),
@@ -309,7 +315,7 @@ impl Call {
                 }
                 self.refuse("unknown option: its name is no string");
             }
-            if lua.type_of(top + 2) != super::state::TYPE_NUMBER {
+            if lua.type_of(top + 2) != TYPE_NUMBER {
                 let got = lua.type_name(top + 2);
                 self.refuse(format_args!("ttl must be a number of seconds, got {got}"));
             }

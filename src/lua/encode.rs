@@ -106,6 +106,33 @@ pub(super) fn encode(
     })
 }
 
+/// Appends the number at `index`; false if there is no memory.
+#[inline]
+pub(super) fn number(lua: Lua, index: c_int, out: &mut Vec<u8>) -> bool {
+    let has_room = out.try_reserve(HEAD).is_ok();
+    if has_room {
+        put_number(lua, index, out);
+    }
+    has_room
+}
+
+#[inline]
+fn put_number(lua: Lua, index: c_int, out: &mut Vec<u8>) {
+    if let Some(integer) = lua.integer(index) {
+        return put_int(out, integer);
+    }
+    let number = lua.number(index);
+    if lua.version().has_integers() {
+        return put_float(out, number);
+    }
+    let negative_zero = number == 0.0 && number.is_sign_negative();
+    if number.trunc() == number && number.abs() <= EXACT && !negative_zero {
+        put_int(out, number as i64);
+    } else {
+        put_float(out, number);
+    }
+}
+
 fn describe(refusal: Refusal, path: &str, limits: Limits) -> String {
     let root = limits.root;
     match refusal {
@@ -195,19 +222,7 @@ impl Encoder<'_> {
 
     #[inline]
     fn number(&mut self, index: c_int) {
-        if let Some(integer) = self.lua.integer(index) {
-            return put_int(self.out, integer);
-        }
-        let number = self.lua.number(index);
-        if self.lua.version().has_integers() {
-            return put_float(self.out, number);
-        }
-        let negative_zero = number == 0.0 && number.is_sign_negative();
-        if number.trunc() == number && number.abs() <= EXACT && !negative_zero {
-            put_int(self.out, number as i64);
-        } else {
-            put_float(self.out, number);
-        }
+        put_number(self.lua, index, self.out);
     }
 
     /// Appends the key at `index`. Tells whether another key of the table may

@@ -2,7 +2,7 @@
 
 use rmp::Marker;
 
-use super::encode::StringHeader;
+use super::encode::Head;
 use super::equal::duplicate;
 use super::{MAX_DEPTH, Token, Value, ValueError, View};
 use super::{begin_array, begin_map, end_array, end_map};
@@ -48,7 +48,7 @@ impl Value {
     /// As [`Value::try_from_canonical`].
     #[inline]
     pub fn string(bytes: &[u8]) -> Result<Self, ValueError> {
-        Self::try_parts([StringHeader::of(bytes).as_bytes(), bytes])
+        Self::try_parts([Head::of_string(bytes).as_bytes(), bytes])
     }
 
     /// An array of values, copied.

@@ -1,33 +1,34 @@
 //! Appending canonical MessagePack to a byte buffer.
 //!
-//! The bytes are rmp's; what stands here is the choice of the form that makes
-//! them canonical, and containers whose length is only known at their end.
+//! The bytes are rmp's, but for integers and strings, which are on the way of
+//! every put; what stands here besides is the choice of the form that makes them
+//! canonical, and containers whose length is only known at their end.
 
-use rmp::encode as rmp_encode;
+use rmp::{Marker, encode as rmp_encode};
 
 /// Appends a nil.
 #[inline]
 pub fn put_nil(out: &mut Vec<u8>) {
-    out.push(rmp::Marker::Null.to_u8());
+    out.push(Marker::Null.to_u8());
 }
 
 /// Appends a bool.
 #[inline]
 pub fn put_bool(out: &mut Vec<u8>, value: bool) {
-    out.push(if value { rmp::Marker::True.to_u8() } else { rmp::Marker::False.to_u8() });
+    out.push(if value { Marker::True.to_u8() } else { Marker::False.to_u8() });
 }
 
 /// Appends an integer in its shortest form.
 #[inline]
 pub fn put_int(out: &mut Vec<u8>, value: i64) {
-    // A Vec grows instead of failing, here and in the functions below.
-    let _ = rmp_encode::write_sint(out, value);
+    out.extend_from_slice(Head::of_int(value).as_bytes());
 }
 
 /// Appends a float, always as 64 bits, so that NaN payloads, infinities and
 /// -0.0 survive.
 #[inline]
 pub fn put_float(out: &mut Vec<u8>, value: f64) {
+    // A Vec grows instead of failing, here and in the functions below.
     let _ = rmp_encode::write_f64(out, value);
 }
 
@@ -36,37 +37,62 @@ pub fn put_float(out: &mut Vec<u8>, value: f64) {
 /// The caller has checked that it is shorter than 4 GiB (`value_limit` is).
 #[inline]
 pub fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
-    let header = StringHeader::of(bytes);
+    let header = Head::of_string(bytes);
     out.extend_from_slice(header.as_bytes());
     out.extend_from_slice(bytes);
 }
 
-/// What stands before the bytes of a string.
-pub(super) struct StringHeader {
-    /// At most a marker and a length of 32 bits.
-    bytes: [u8; 5],
+/// A marker with what belongs to it: an integer, or what stands before the
+/// bytes of a string.
+pub(super) struct Head {
+    /// At most a marker and 64 bits.
+    bytes: [u8; 9],
     len: usize,
 }
 
-impl StringHeader {
+impl Head {
+    /// An integer in its shortest form.
     #[inline]
-    pub(super) fn of(string: &[u8]) -> Self {
-        let mut bytes = [0; 5];
-        // Keys and names, above all.
-        if string.len() < 32 && is_utf8(string) {
-            bytes[0] = rmp::Marker::FixStr(string.len() as u8).to_u8();
-            return Self { bytes, len: 1 };
+    fn of_int(value: i64) -> Self {
+        // A fixed one is its own marker.
+        let fixed = Marker::from_u8(value as u8);
+        match value {
+            -32..=0x7f => Self::new(fixed, 0, 0),
+            0..=0xff => Self::new(Marker::U8, value as u64, 1),
+            0..=0xffff => Self::new(Marker::U16, value as u64, 2),
+            0..=0xffff_ffff => Self::new(Marker::U32, value as u64, 4),
+            0.. => Self::new(Marker::U64, value as u64, 8),
+            -0x80.. => Self::new(Marker::I8, value as u64, 1),
+            -0x8000.. => Self::new(Marker::I16, value as u64, 2),
+            -0x8000_0000.. => Self::new(Marker::I32, value as u64, 4),
+            _ => Self::new(Marker::I64, value as u64, 8),
         }
-        let mut room = &mut bytes[..];
-        let len = string.len() as u32;
-        // There is room for the longest.
-        let _ = if is_utf8(string) {
-            rmp_encode::write_str_len(&mut room, len)
-        } else {
-            rmp_encode::write_bin_len(&mut room, len)
-        };
-        let len = 5 - room.len();
-        Self { bytes, len }
+    }
+
+    /// What stands before this string.
+    #[inline]
+    pub(super) fn of_string(string: &[u8]) -> Self {
+        let len = string.len();
+        match (is_utf8(string), len) {
+            (true, ..=31) => Self::new(Marker::FixStr(len as u8), 0, 0),
+            (true, ..=0xff) => Self::new(Marker::Str8, len as u64, 1),
+            (true, ..=0xffff) => Self::new(Marker::Str16, len as u64, 2),
+            (true, _) => Self::new(Marker::Str32, len as u64, 4),
+            (false, ..=0xff) => Self::new(Marker::Bin8, len as u64, 1),
+            (false, ..=0xffff) => Self::new(Marker::Bin16, len as u64, 2),
+            (false, _) => Self::new(Marker::Bin32, len as u64, 4),
+        }
+    }
+
+    /// The marker, and the lowest `width` bytes of a number.
+    #[inline]
+    fn new(marker: Marker, number: u64, width: usize) -> Self {
+        let mut bytes = [0; 9];
+        bytes[0] = marker.to_u8();
+        // Nothing is shifted out of what is written.
+        let number = number.wrapping_shl(64 - 8 * width as u32);
+        bytes[1..].copy_from_slice(&number.to_be_bytes());
+        Self { bytes, len: 1 + width }
     }
 
     #[inline]
