@@ -4,12 +4,14 @@
 //!
 //! Together with `ffi` and `lua` this is where unsafe code may stand.
 
+pub(crate) mod barrier;
 pub(crate) mod cells;
 pub(crate) mod clock;
 pub(crate) mod event_fd;
 pub(crate) mod exit;
 pub(crate) mod file;
 pub(crate) mod fork;
+pub(crate) mod membarrier;
 pub(crate) mod once_box;
 pub(crate) mod rcu;
 pub(crate) mod shared_counter;

@@ -7,7 +7,8 @@
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+use super::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// A counted reference. Cloning copies nothing.
 pub(crate) struct Thin<H> {
