@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::membarrier;
 use super::sync::OnceLock;
-use super::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
+use super::sync::atomic::{AtomicBool, AtomicU64, Ordering, compiler_fence, fence};
 
 /// Whether readers have to use a fence.
 static FENCED: AtomicBool = AtomicBool::new(false);
@@ -50,12 +50,16 @@ impl Barrier {
     }
 }
 
-/// Between what a reader stores and what it reads then.
+/// Stores what tells that this thread reads, before what it reads then.
 #[inline]
-pub(super) fn in_reader() {
+pub(super) fn begin_to_read(count: &AtomicU64, value: u64) {
     if FENCED.load(Ordering::Relaxed) {
+        // Who sees it takes an earlier read for done, and there is no barrier
+        // of his that would make that sure.
+        count.store(value, Ordering::Release);
         fence(Ordering::SeqCst);
     } else {
+        count.store(value, Ordering::Relaxed);
         // The barrier of the other is the fence.
         compiler_fence(Ordering::SeqCst);
     }

@@ -243,8 +243,7 @@ pub(super) fn read<R>(body: impl FnOnce() -> R) -> R {
     let before = reader.count.load(Ordering::Relaxed);
     // A read inside another leaves it to that one, which lasts longer.
     let is_outer = 1 - before % 2;
-    reader.count.store(before + is_outer, Ordering::Relaxed);
-    barrier::in_reader();
+    barrier::begin_to_read(&reader.count, before + is_outer);
     let _leave = Leave { reader, count: before + 2 * is_outer };
     body()
 }
