@@ -18,7 +18,9 @@ static FENCED: AtomicBool = AtomicBool::new(false);
 
 /// The barrier of a process.
 pub(super) struct Barrier {
-    /// Since when readers use fences, in a kernel that refuses later on.
+    /// Readers have used fences ever since there are any.
+    always_fenced: bool,
+    /// Since when they do, in a kernel that refuses later on.
     fenced: OnceLock<Instant>,
 }
 
@@ -27,7 +29,7 @@ impl Default for Barrier {
         if !membarrier::register() {
             FENCED.store(true, Ordering::SeqCst);
         }
-        Self { fenced: OnceLock::new() }
+        Self { always_fenced: FENCED.load(Ordering::Relaxed), fenced: OnceLock::new() }
     }
 }
 
@@ -46,7 +48,9 @@ impl Barrier {
             let _ = self.fenced.set(Instant::now());
         }
         fence(Ordering::SeqCst);
-        self.fenced.get().is_none_or(|since| since.elapsed() > Duration::from_secs(1))
+        // Before it is set, another thread has only just begun to tell them.
+        let is_long_ago = |since: &Instant| since.elapsed() > Duration::from_secs(1);
+        self.always_fenced || self.fenced.get().is_some_and(is_long_ago)
     }
 }
 
