@@ -154,8 +154,10 @@ impl AtomicBool {
         self.with(|inner| inner.load(order))
     }
 
+    /// A swap: beside others' swaps, loom does not know which of the two came
+    /// first for a store.
     pub fn store(&self, value: bool, order: Ordering) {
-        self.with(|inner| inner.store(value, order));
+        self.swap(value, order);
     }
 
     pub fn swap(&self, value: bool, order: Ordering) -> bool {

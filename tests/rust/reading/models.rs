@@ -12,6 +12,8 @@ mod rcu;
 pub struct Model {
     pub name: &'static str,
     body: fn(),
+    /// How many switches fewer than others it is run with.
+    fewer: usize,
     kernels: &'static [Kernel],
 }
 
@@ -64,7 +66,7 @@ impl Model {
         let body = self.body;
         let mut model = loom::model::Builder::new();
         let switches = std::env::var("ACERVO_LOOM_SWITCHES").ok().and_then(|it| it.parse().ok());
-        model.preemption_bound = Some(switches.unwrap_or(SWITCHES) + 1);
+        model.preemption_bound = Some(switches.unwrap_or(SWITCHES) - self.fewer + 1);
         model.max_branches = 10_000;
         model.check(move || {
             memory::begin();

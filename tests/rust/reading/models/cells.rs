@@ -10,7 +10,7 @@ use crate::platform::rcu::tidy;
 use crate::platform::thin::{IsThin, Thin};
 
 pub fn models() -> Vec<Model> {
-    let model = |name, body| Model { name, body, kernels: BOTH };
+    let model = |name, body| Model { name, body, fewer: 0, kernels: BOTH };
     vec![
         model("a_replaced_cell", a_replaced_cell),
         model("a_deleted_cell_whose_place_is_taken", a_deleted_cell_whose_place_is_taken),

@@ -11,14 +11,14 @@ use crate::platform::rcu::tidy;
 
 pub fn models() -> Vec<Model> {
     use Kernel::{Lies, RefusesLater};
-    let model = |name, body, kernels| Model { name, body, kernels };
+    let model = |name, body, kernels| Model { name, body, fewer: 0, kernels };
     vec![
         model("a_reader_keeps_what_it_sees", a_reader_keeps_what_it_sees, BOTH),
         model("a_kernel_that_lies_is_found_out", a_reader_keeps_what_it_sees, &[Lies]),
         model("a_sandbox_put_up_meanwhile", two_free_when_a_sandbox_comes, &[RefusesLater]),
         model("a_reader_in_a_reader", a_reader_in_a_reader, BOTH),
         model("a_reader_that_comes_back", a_reader_that_comes_back, BOTH),
-        model("two_readers_that_join_meanwhile", two_readers, BOTH),
+        Model { fewer: 1, ..model("two_readers_that_join_meanwhile", two_readers, BOTH) },
         model("a_thread_that_ends", a_thread_that_ends, BOTH),
         model("what_is_given_away", what_is_given_away, BOTH),
     ]
