@@ -159,12 +159,7 @@ unsafe impl Send for Arena {}
 
 impl Default for Arena {
     fn default() -> Self {
-        Self {
-            partial: [const { Slabs::NONE }; CLASSES],
-            empty: Slabs::NONE,
-            chunks: 0,
-            idle: 0,
-        }
+        Self { partial: [const { Slabs::NONE }; CLASSES], empty: Slabs::NONE, chunks: 0, idle: 0 }
     }
 }
 

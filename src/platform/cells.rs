@@ -14,9 +14,9 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::rcu::{self, Reading, Retired};
+use super::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use super::sync::{Mutex, MutexGuard};
 use super::thin::{IsThin, Thin};
 

@@ -5,12 +5,14 @@
 //! Together with `ffi` and `lua` this is where unsafe code may stand.
 
 mod arena;
+mod barrier;
 pub(crate) mod cells;
 pub(crate) mod clock;
 pub(crate) mod event_fd;
 pub(crate) mod exit;
 pub(crate) mod file;
 pub(crate) mod fork;
+mod membarrier;
 pub(crate) mod once_box;
 mod pool;
 pub(crate) mod rcu;

@@ -197,7 +197,9 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 for round in 0..100_000_usize {
-                    sender.send((filled(200, round as u8).expose_provenance(), round as u8)).unwrap();
+                    sender
+                        .send((filled(200, round as u8).expose_provenance(), round as u8))
+                        .unwrap();
                 }
             });
             scope.spawn(move || {

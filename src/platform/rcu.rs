@@ -4,12 +4,11 @@
 //! A reader shows in its thread's own counter that it reads, with plain stores:
 //! no atomic read-modify-write, no fence, no cache line that readers share. A
 //! writer that has taken something out of shared memory *retires* it. What is
-//! retired waits in the thread's limbo; when enough has gathered,
-//! `membarrier(2)` makes the stores of all threads visible, and whoever reads
-//! then may still see it: it is freed once those counters have moved on. The
-//! barrier interrupts the other processors, which costs the writer a
-//! microsecond or two for each portion, where a fence would cost every reader
-//! of every value. Where the kernel refuses `membarrier`, readers use a fence.
+//! retired waits in the thread's limbo; when enough has gathered, a barrier in
+//! all threads makes their stores visible, and whoever reads then may still see
+//! it: it is freed once those counters have moved on. The barrier costs the
+//! writer a microsecond or two for each portion, where a fence would cost every
+//! reader of every value ([`barrier`](super::barrier)).
 //!
 //! Nobody waits for anybody: a reader that sleeps in the middle only delays
 //! that memory is given back.
@@ -20,12 +19,11 @@
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ptr;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, compiler_fence, fence};
-use std::time::{Duration, Instant};
 
+use super::barrier::{self, Barrier};
 use super::fork::{self, PerProcess};
-use super::sync::Mutex;
+use super::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use super::sync::{Mutex, thread_local};
 
 /// How many retired things gather before readers are asked: so many that the
 /// barrier costs each some nanoseconds, so few that the allocator finds them in
@@ -75,36 +73,15 @@ struct Reader {
 }
 
 /// All readers of a process.
+#[derive(Default)]
 struct Domain {
     readers: AtomicPtr<Reader>,
     /// What threads left that have ended.
     orphans: Mutex<Vec<Retired>>,
-    /// Since when readers use fences, in a kernel that refuses the barrier.
-    fenced: OnceLock<Instant>,
+    barrier: Barrier,
 }
 
 static DOMAIN: PerProcess<Domain> = PerProcess::new();
-/// Whether readers have to use a fence.
-static FENCED: AtomicBool = AtomicBool::new(false);
-
-impl Default for Domain {
-    fn default() -> Self {
-        let domain = Self {
-            readers: AtomicPtr::new(ptr::null_mut()),
-            orphans: Mutex::new(Vec::new()),
-            fenced: OnceLock::new(),
-        };
-        if !membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) {
-            FENCED.store(true, Ordering::SeqCst);
-        }
-        domain
-    }
-}
-
-fn membarrier(command: i32) -> bool {
-    // SAFETY: a system call that takes two numbers and touches no memory.
-    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
-}
 
 impl Domain {
     /// A reader for this thread, until it is given back.
@@ -137,23 +114,6 @@ impl Domain {
                 Err(other) => head = other,
             }
         }
-    }
-
-    /// Makes what every thread stored before visible here, and what this one
-    /// stored visible to them. False: that is not sure.
-    fn barrier(&self) -> bool {
-        if !FENCED.load(Ordering::Relaxed) {
-            if membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
-                return true;
-            }
-            // A sandbox was put up after we began. From now on readers fence;
-            // one that does not know yet has shown its counter within the time
-            // in which a processor empties its store buffer.
-            FENCED.store(true, Ordering::SeqCst);
-            let _ = self.fenced.set(Instant::now());
-        }
-        fence(Ordering::SeqCst);
-        self.fenced.get().is_none_or(|since| since.elapsed() > Duration::from_secs(1))
     }
 
     /// The readers that may see what was taken out before now.
@@ -212,7 +172,7 @@ impl Limbo {
         let domain = DOMAIN.get();
         self.fresh.append(&mut domain.orphans.lock());
         self.fresh_bytes = 0;
-        if domain.barrier() {
+        if domain.barrier.in_all() {
             domain.blockers(&mut self.blockers);
             let next = if self.blockers.is_empty() { &mut self.free } else { &mut self.waiting };
             next.append(&mut self.fresh);
@@ -295,13 +255,7 @@ pub(super) fn read<R>(body: impl FnOnce() -> R) -> R {
 #[inline(always)]
 pub(super) fn enter() -> Reading {
     let reader = LOCAL.try_with(Local::reader).unwrap_or_else(|_| join_at_exit());
-    reader.count.store(reader.count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    if FENCED.load(Ordering::Relaxed) {
-        fence(Ordering::SeqCst);
-    } else {
-        // The barrier of who frees is the fence.
-        compiler_fence(Ordering::SeqCst);
-    }
+    barrier::begin_to_read(&reader.count, reader.count.load(Ordering::Relaxed) + 1);
     Reading { reader, _of_this_thread: PhantomData }
 }
 

@@ -10,8 +10,8 @@
 use std::sync::{PoisonError, TryLockError};
 use std::time::Instant;
 
-pub(crate) use std::sync::{MutexGuard, atomic};
-pub(crate) use std::thread;
+pub(crate) use std::sync::{MutexGuard, OnceLock, atomic};
+pub(crate) use std::{thread, thread_local};
 
 /// A lock for one at a time.
 #[derive(Default)]

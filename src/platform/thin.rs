@@ -7,7 +7,8 @@
 use std::alloc::{Layout, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+use super::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use super::pool;
 
