@@ -111,6 +111,11 @@ mod platform {
             rcu::read(body)
         }
 
+        /// Begins a read, which ends when the result is dropped.
+        pub fn begin() -> impl Drop {
+            rcu::enter()
+        }
+
         /// Frees it when no reader has it any more.
         pub fn retire<T>(gone: Box<T>, bytes: usize) {
             rcu::retire(retired(gone), bytes);

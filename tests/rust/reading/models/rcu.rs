@@ -6,7 +6,7 @@ use super::{BOTH, Model, sweep};
 use crate::atomic::{AtomicPtr, Ordering};
 use crate::kernel::{Kernel, reader, writer};
 use crate::memory::{Mark, live};
-use crate::platform::parts::{MANY, give_away, read, retire};
+use crate::platform::parts::{MANY, begin, give_away, read, retire};
 use crate::platform::rcu::tidy;
 
 pub fn models() -> Vec<Model> {
@@ -17,6 +17,7 @@ pub fn models() -> Vec<Model> {
         model("a_kernel_that_lies_is_found_out", a_reader_keeps_what_it_sees, &[Lies]),
         model("a_sandbox_put_up_meanwhile", two_free_when_a_sandbox_comes, &[RefusesLater]),
         model("a_reader_in_a_reader", a_reader_in_a_reader, BOTH),
+        model("reads_that_end_in_another_order", reads_that_end_in_another_order, BOTH),
         model("a_reader_that_comes_back", a_reader_that_comes_back, BOTH),
         Model { fewer: 1, ..model("two_readers_that_join_meanwhile", two_readers, BOTH) },
         model("a_thread_that_ends", a_thread_that_ends, BOTH),
@@ -102,6 +103,31 @@ fn a_reader_in_a_reader() {
                 shared.look();
                 shared.look_inside();
             });
+        }
+    });
+    let writing = writer({
+        let shared = Arc::clone(&shared);
+        move || {
+            retire(shared.take(), MANY);
+            tidy();
+        }
+    });
+    reading.join().unwrap();
+    writing.join().unwrap();
+    sweep(1);
+}
+
+/// The first one ends first, and the second one goes on.
+fn reads_that_end_in_another_order() {
+    let shared = Shared::new();
+    let reading = reader({
+        let shared = Arc::clone(&shared);
+        move || {
+            let first = begin();
+            let second = begin();
+            drop(first);
+            shared.look_inside();
+            drop(second);
         }
     });
     let writing = writer({
