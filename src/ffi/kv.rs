@@ -147,10 +147,12 @@ unsafe fn put(
 ) -> i32 {
     // SAFETY: as promised by the caller.
     unsafe {
-        with_kv(function, kv, err, |kv| {
+        wall::call_quietly(function, err, || {
+            let kv = get(kv)?;
             let key = raw::text(key, key_len, "key")?;
             let value = acervo_value::get(value, "value")?;
-            Ok(kv.put(key, value.as_bytes(), ttl_ms)?)
+            kv.put(key, value.as_bytes(), ttl_ms)?;
+            Ok(ACERVO_OK)
         })
     }
 }

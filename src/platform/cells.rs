@@ -15,15 +15,15 @@ use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
 
+use super::lock::{Lock, LockGuard};
 use super::rcu::{self, Reading, Retired};
 use super::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use super::sync::{Mutex, MutexGuard};
 use super::thin::{IsThin, Thin};
 
 /// Cells, and with them what the one who changes them keeps about them.
 pub(crate) struct Cells<T: IsThin, S> {
     array: AtomicPtr<Bucket>,
-    owned: Mutex<Owned<S>>,
+    owned: Lock<Owned<S>>,
     _owns: PhantomData<T>,
 }
 
@@ -38,7 +38,7 @@ impl<T: IsThin, S: Default> Default for Cells<T, S> {
     fn default() -> Self {
         Self {
             array: AtomicPtr::new(ptr::null_mut()),
-            owned: Mutex::new(Owned { used: 0, live: 0, kept: S::default() }),
+            owned: Lock::new(Owned { used: 0, live: 0, kept: S::default() }),
             _owns: PhantomData,
         }
     }
@@ -489,7 +489,7 @@ impl<T: IsThin, S> Drop for Cells<T, S> {
 /// The cells, for the one who may change them.
 pub(crate) struct Locked<'a, T: IsThin, S> {
     cells: &'a Cells<T, S>,
-    owned: MutexGuard<'a, Owned<S>>,
+    owned: LockGuard<'a, Owned<S>>,
 }
 
 impl<T: IsThin, S> Deref for Locked<'_, T, S> {

@@ -48,13 +48,9 @@ impl<H> Thin<H> {
     /// A first run, and a second one that is the parts one after the other,
     /// copied. `None` if there is no memory, or a run is 4 GiB or longer.
     #[inline]
-    pub(crate) fn try_new<const N: usize>(
-        head: H,
-        first: &[u8],
-        second: [&[u8]; N],
-    ) -> Option<Self> {
-        let second_len =
-            second.iter().try_fold(0_usize, |sum, part| sum.checked_add(part.len()))?;
+    pub(crate) fn try_new(head: H, first: &[u8], second: [&[u8]; 2]) -> Option<Self> {
+        let [part, rest] = second;
+        let second_len = part.len().checked_add(rest.len())?;
         let (first_len, second_len) = (first.len().try_into().ok()?, second_len.try_into().ok()?);
         let layout = Self::layout(first_len, second_len)?;
         // SAFETY: a block is not empty.
@@ -63,12 +59,12 @@ impl<H> Thin<H> {
         // SAFETY: fresh memory, large enough and aligned for a block.
         unsafe { block.write(Block { count, first: first_len, second: second_len, head }) };
         let thin = Self { block, _owns: PhantomData };
-        let mut end = thin.bytes_at();
-        for part in std::iter::once(first).chain(second) {
-            // SAFETY: the layout has room for all parts behind the block; they
-            // do not overlap with fresh memory.
-            unsafe { ptr::copy_nonoverlapping(part.as_ptr(), end, part.len()) };
-            end = end.wrapping_add(part.len());
+        let bytes = thin.bytes_at();
+        // SAFETY: the layout has room for all of them behind the block.
+        unsafe {
+            copy(first, bytes);
+            copy(part, bytes.add(first.len()));
+            copy(rest, bytes.add(first.len() + part.len()));
         }
         Some(thin)
     }
@@ -76,8 +72,8 @@ impl<H> Thin<H> {
     /// As [`Thin::try_new`], for bytes that are known to fit: the process ends
     /// if there is no memory.
     #[inline]
-    pub(crate) fn new<const N: usize>(head: H, first: &[u8], second: [&[u8]; N]) -> Self {
-        Self::try_new(head, first, second)
+    pub(crate) fn new(head: H, first: &[u8], second: &[u8]) -> Self {
+        Self::try_new(head, first, [second, &[]])
             .unwrap_or_else(|| handle_alloc_error(Layout::new::<Block<H>>()))
     }
 
@@ -184,6 +180,26 @@ impl<H> Thin<H> {
     }
 }
 
+/// Keys and heads are short: most are copied as two words.
+///
+/// # Safety
+///
+/// `to` is fresh memory with room for them.
+#[inline]
+unsafe fn copy(from: &[u8], to: *mut u8) {
+    let len = from.len();
+    match (from.first_chunk::<8>(), from.last_chunk::<8>()) {
+        // SAFETY: as promised by the caller.
+        (Some(first), Some(last)) if len <= 16 => unsafe {
+            to.cast::<[u8; 8]>().write(*first);
+            to.add(len - 8).cast::<[u8; 8]>().write(*last);
+        },
+        _ if len == 0 => {}
+        // SAFETY: as promised by the caller; fresh memory does not overlap.
+        _ => unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, len) },
+    }
+}
+
 impl<H> Clone for Thin<H> {
     #[inline]
     fn clone(&self) -> Self {
@@ -225,17 +241,29 @@ mod tests {
 
     #[test]
     fn parts_stand_one_after_the_other() {
-        let thin = Thin::new(7_u64, b"key", [b"val", b"", b"ue"]);
+        let thin = Thin::try_new(7_u64, b"key", [b"val", b"ue"]).unwrap();
         assert_eq!((thin.first(), thin.second(), thin.len()), (&b"key"[..], &b"value"[..], 8));
         assert_eq!(*thin.head(), 7);
-        let empty = Thin::new((), b"", []);
+        let empty = Thin::new((), b"", b"");
         assert_eq!((empty.first(), empty.second()), (&b""[..], &b""[..]));
+    }
+
+    #[test]
+    fn runs_of_any_length_are_copied_whole() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for first in (0..40).chain([200]) {
+            for second in (0..40).chain([200]) {
+                let parts = [&bytes[first..first + second / 3], &bytes[3..3 + second]];
+                let thin = Thin::try_new((), &bytes[..first], parts).unwrap();
+                assert_eq!((thin.first(), thin.second()), (&bytes[..first], &*parts.concat()));
+            }
+        }
     }
 
     #[test]
     fn the_last_reference_drops_the_head() {
         let head = Arc::new(());
-        let thin = Thin::new(Arc::clone(&head), b"", [b"x"]);
+        let thin = Thin::new(Arc::clone(&head), b"", b"x");
         let other = thin.clone();
         assert!(other.is_same(&thin));
         drop(thin);
@@ -248,7 +276,7 @@ mod tests {
 
     #[test]
     fn only_the_last_reference_is_given_back() {
-        let thin = Thin::new((), b"k", [b"v"]);
+        let thin = Thin::new((), b"k", b"v");
         assert!(thin.clone().release().is_none());
         let last = thin.release().unwrap();
         assert_eq!(last.first(), b"k");
@@ -257,7 +285,7 @@ mod tests {
     #[test]
     fn references_are_counted_across_threads() {
         let head = Arc::new(());
-        let thin = Thin::new(Arc::clone(&head), b"k", [b"v"]);
+        let thin = Thin::new(Arc::clone(&head), b"k", b"v");
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| (0..10_000).for_each(|_| drop(thin.clone())));

@@ -77,7 +77,7 @@ impl Value {
     /// A value under its key, both copied.
     #[inline]
     pub(crate) fn stored(key: &[u8], value: &[u8], stamp: Stamp) -> Self {
-        Self { cell: Thin::new(Head { stamp, ..Head::default() }, key, [value]) }
+        Self { cell: Thin::new(Head { stamp, ..Head::default() }, key, value) }
     }
 
     /// Where it is, for the C ABI.

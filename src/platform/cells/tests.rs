@@ -39,7 +39,7 @@ impl IsThin for Item {
 }
 
 fn item(key: u64, number: u64) -> Item {
-    Item(Thin::new(Counted::new(), &key.to_le_bytes(), [&number.to_le_bytes()]))
+    Item(Thin::new(Counted::new(), &key.to_le_bytes(), &number.to_le_bytes()))
 }
 
 fn number(bytes: &[u8]) -> u64 {

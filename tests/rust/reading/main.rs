@@ -52,6 +52,10 @@ mod platform {
         }
     }
 
+    pub mod lock {
+        pub use super::sync::{Mutex as Lock, MutexGuard as LockGuard};
+    }
+
     /// As the library's, of loom.
     pub mod sync {
         pub use loom::sync::MutexGuard;
