@@ -43,7 +43,7 @@ impl IsThin for Item {
 }
 
 fn item(key: u8, number: u8) -> Item {
-    Item(Thin::new(Mark::new(), &[key], [&[number], &[number]]))
+    Item(Thin::new(Mark::new(), &[key], &[number, number]))
 }
 
 fn key_of(item: &Item) -> u8 {
