@@ -9,7 +9,7 @@ use super::wall;
 use crate::error::{Code, Error};
 use crate::platform::thin::{IsThin, Thin};
 use crate::value::{Number, Token, Type, Value};
-use crate::value::{put_bool, put_float, put_int, put_string};
+use crate::value::{put_bool, put_float, put_int};
 
 /// Nil.
 pub const ACERVO_TYPE_NIL: i32 = 0;
@@ -394,7 +394,7 @@ pub unsafe extern "C" fn acervo_value_at(
                 return Err(wrong_type(array.type_of(), "an array"));
             }
             let element = array.element(index).ok_or_else(|| past_end(index, array.len()))?;
-            out.set(acervo_value::owned(Value::from_canonical(element)));
+            out.set(acervo_value::owned(Value::try_from_canonical(element)?));
             Ok(())
         })
     }
@@ -428,13 +428,12 @@ pub unsafe extern "C" fn acervo_value_get(
             if map.type_of() != Type::Map {
                 return Err(wrong_type(map.type_of(), "a map"));
             }
-            let mut wanted = Vec::with_capacity(key.len() + 5);
-            put_string(&mut wanted, key);
-            let value = map.lookup(&wanted).ok_or_else(|| {
+            let wanted = Value::string(key)?;
+            let value = map.lookup(wanted.as_bytes()).ok_or_else(|| {
                 let shown = String::from_utf8_lossy(key);
                 Error::new(Code::NotFound, format!("the map has no key {shown:?}"))
             })?;
-            out.set(acervo_value::owned(Value::from_canonical(value)));
+            out.set(acervo_value::owned(Value::try_from_canonical(value)?));
             Ok(())
         })
     }
@@ -466,8 +465,9 @@ pub unsafe extern "C" fn acervo_value_entry_at(
                 return Err(wrong_type(map.type_of(), "a map"));
             }
             let (key, value) = map.pair(index).ok_or_else(|| past_end(index, map.len()))?;
-            out_key.set(acervo_value::owned(Value::from_canonical(key)));
-            out_value.set(acervo_value::owned(Value::from_canonical(value)));
+            let (key, value) = (Value::try_from_canonical(key)?, Value::try_from_canonical(value)?);
+            out_key.set(acervo_value::owned(key));
+            out_value.set(acervo_value::owned(value));
             Ok(())
         })
     }

@@ -40,8 +40,7 @@ impl Batch {
     ) -> Result<(), KvError> {
         key::check(key)?;
         check_size(value, value_limit)?;
-        self.writes.push(Value::stored(key, value, edit::stamp_now(ttl_ms)?));
-        Ok(())
+        self.add(edit::new_cell(key, value, edit::stamp_now(ttl_ms)?)?)
     }
 
     /// Adds a deletion.
@@ -51,7 +50,12 @@ impl Batch {
     /// A bad key.
     pub fn delete(&mut self, key: &[u8]) -> Result<(), KvError> {
         key::check(key)?;
-        self.writes.push(super::edit::tombstone(key));
+        self.add(super::edit::tombstone(key))
+    }
+
+    fn add(&mut self, cell: Value) -> Result<(), KvError> {
+        self.writes.try_reserve(1).map_err(|_| KvError::out_of_memory())?;
+        self.writes.push(cell);
         Ok(())
     }
 
@@ -81,7 +85,7 @@ impl Batch {
     pub(super) fn edits(
         &self,
         inner: impl Fn(&[u8]) -> &[u8],
-    ) -> impl Iterator<Item = (&[u8], Edit)> {
+    ) -> impl Iterator<Item = Result<(&[u8], Edit), KvError>> {
         let now = clock::now_seconds();
         self.writes.iter().map(move |cell| {
             let edit = if cell.as_bytes().is_empty() {
@@ -89,9 +93,10 @@ impl Batch {
             } else {
                 // A cell in a table is that table's own: it carries its mark.
                 let stamp = Stamp { timestamp: now, ..cell.stamp() };
-                Edit::Put(Value::stored(inner(cell.key()), cell.as_bytes(), stamp))
+                let copy = Value::try_stored(inner(cell.key()), cell.as_bytes(), stamp);
+                Edit::Put(copy.ok_or_else(KvError::out_of_memory)?)
             };
-            (cell.key(), edit)
+            Ok((cell.key(), edit))
         })
     }
 }

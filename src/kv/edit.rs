@@ -63,6 +63,20 @@ pub(super) fn stamp_now(ttl_ms: Option<i64>) -> Result<Stamp, KvError> {
     Ok(Stamp { timestamp: clock::now_seconds(), expires_at: expires_at(ttl_ms)? })
 }
 
+/// A cell of what a caller gave.
+#[inline]
+pub(super) fn new_cell(key: &[u8], value: &[u8], stamp: Stamp) -> Result<Value, KvError> {
+    Value::try_stored(key, value, stamp).ok_or_else(KvError::out_of_memory)
+}
+
+/// A copy of what a caller gave.
+pub(super) fn copy(bytes: &[u8]) -> Result<Box<[u8]>, KvError> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(|_| KvError::out_of_memory())?;
+    copy.extend_from_slice(bytes);
+    Ok(copy.into_boxed_slice())
+}
+
 /// The cell that stands for "this key was deleted": it has no value bytes.
 pub(super) fn tombstone(key: &[u8]) -> Value {
     Value::stored(key, &[], Stamp { timestamp: clock::now_seconds(), expires_at: 0 })
@@ -87,12 +101,13 @@ impl Edit {
         // What writes without putting keeps the time to live.
         let renewed = |value: &[u8]| {
             let expires_at = current.map_or(0, |cell| cell.stamp().expires_at);
-            Value::stored(key, value, Stamp { timestamp: clock::now_seconds(), expires_at })
+            let stamp = Stamp { timestamp: clock::now_seconds(), expires_at };
+            Value::try_stored(key, value, stamp).ok_or_else(KvError::out_of_memory)
         };
         let on_condition = |holds: bool, new: Option<Box<[u8]>>| match (holds, new) {
-            (false, _) => Change::Keep,
-            (true, Some(new)) => Change::Set(renewed(&new)),
-            (true, None) => Change::Remove,
+            (false, _) => Ok(Change::Keep),
+            (true, Some(new)) => renewed(&new).map(Change::Set),
+            (true, None) => Ok(Change::Remove),
         };
         Ok(match self {
             Self::Put(cell) => (Change::Set(cell), Outcome::Done),
@@ -113,7 +128,7 @@ impl Edit {
                     Number::Int(value) => put_int(&mut bytes, value),
                     Number::Float(value) => put_float(&mut bytes, value),
                 }
-                (Change::Set(renewed(&bytes)), Outcome::Number(sum))
+                (Change::Set(renewed(&bytes)?), Outcome::Number(sum))
             }
             Self::Cas { expected, new } => {
                 let holds = match (&expected, current) {
@@ -121,7 +136,7 @@ impl Edit {
                     (Some(expected), Some(current)) => equal(expected, current.as_bytes()),
                     _ => false,
                 };
-                (on_condition(holds, new), Outcome::Stored(holds))
+                (on_condition(holds, new)?, Outcome::Stored(holds))
             }
             Self::Replace { seen, new } => {
                 let holds = match (&seen, current) {
@@ -133,7 +148,7 @@ impl Edit {
                     }
                     _ => false,
                 };
-                (on_condition(holds, new), Outcome::Stored(holds))
+                (on_condition(holds, new)?, Outcome::Stored(holds))
             }
         })
     }

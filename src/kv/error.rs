@@ -61,6 +61,14 @@ pub enum KvError {
     Unusable(Unusable),
 }
 
+impl KvError {
+    /// There was no memory for a copy of what the caller gave.
+    #[cold]
+    pub(super) fn out_of_memory() -> Self {
+        Self::Storage(StorageError::OutOfMemory)
+    }
+}
+
 impl From<Unusable> for KvError {
     fn from(why: Unusable) -> Self {
         Self::Unusable(why)

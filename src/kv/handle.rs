@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::batch::Batch;
 use super::commit::Job;
-use super::edit::{self, Edit, Outcome, check_size};
+use super::edit::{self, Edit, Outcome, check_size, copy};
 use super::engine::Engine;
 use super::space::{Namespace, Spaces, collect_names};
 use super::{KvError, key};
@@ -176,7 +176,7 @@ impl Kv {
         if let Scope::Registry = self.scope {
             self.engine.put_registry(key, value, stamp)?;
         } else {
-            let cell = Value::stored(self.inner_key(key), value, stamp);
+            let cell = edit::new_cell(self.inner_key(key), value, stamp)?;
             self.edit(key, Edit::Put(cell))?;
         }
         if let Some(ttl) = ttl_ms {
@@ -234,7 +234,8 @@ impl Kv {
     /// Those of [`Kv::put`].
     pub fn cas(&self, key: &[u8], expected: Option<&[u8]>, value: &[u8]) -> Result<bool, KvError> {
         check_size(value, self.value_limit())?;
-        let edit = Edit::Cas { expected: expected.map(Into::into), new: Some(value.into()) };
+        let expected = expected.map(copy).transpose()?;
+        let edit = Edit::Cas { expected, new: Some(copy(value)?) };
         Ok(matches!(self.write(key, edit)?, Outcome::Stored(true)))
     }
 
@@ -244,7 +245,7 @@ impl Kv {
     ///
     /// Those of [`Kv::delete`].
     pub fn cas_delete(&self, key: &[u8], expected: &[u8]) -> Result<bool, KvError> {
-        let edit = Edit::Cas { expected: Some(expected.into()), new: None };
+        let edit = Edit::Cas { expected: Some(copy(expected)?), new: None };
         Ok(matches!(self.write(key, edit)?, Outcome::Stored(true)))
     }
 
@@ -263,7 +264,7 @@ impl Kv {
         if let Some(new) = new {
             check_size(new, self.value_limit())?;
         }
-        let edit = Edit::Replace { seen: seen.cloned(), new: new.map(Into::into) };
+        let edit = Edit::Replace { seen: seen.cloned(), new: new.map(copy).transpose()? };
         Ok(matches!(self.write(key, edit)?, Outcome::Stored(true)))
     }
 
@@ -374,15 +375,17 @@ impl Kv {
         }
         match self.scope {
             Scope::Registry => {
-                let edits = batch.edits(|key| key).map(|(key, edit)| (key.into(), edit));
-                self.engine.edit_registry_batch(edits.collect())?;
+                let edits =
+                    batch.edits(|key| key).map(|it| it.map(|(key, edit)| (key.into(), edit)));
+                self.engine.edit_registry_batch(edits.collect::<Result<_, _>>()?)?;
             }
             Scope::Namespace(_) | Scope::Global => {
-                let edits = batch.edits(|key| self.inner_key(key)).map(|(key, edit)| {
+                let edits = batch.edits(|key| self.inner_key(key)).map(|it| {
+                    let (key, edit) = it?;
                     let (namespace, key) = self.place(key);
-                    (namespace, key.into(), edit)
+                    Ok((namespace, key.into(), edit))
                 });
-                self.submit(Job::Batch(edits.collect()))?;
+                self.submit(Job::Batch(edits.collect::<Result<_, KvError>>()?))?;
             }
         }
         if let Some(at) = batch.first_expiry() {

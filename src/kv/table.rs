@@ -319,7 +319,7 @@ impl Table {
         let cells = self.cells(hash);
         // Making the new cell takes as long as fetching the old one.
         cells.prefetch(hash);
-        let cell = Value::stored(key, value, stamp);
+        let cell = edit::new_cell(key, value, stamp)?;
         let mut shard = self.locked(cells);
         if room.bytes.is_some() {
             room.check(cost(&cell), shard.cost_of(hash, key))?;

@@ -77,7 +77,8 @@ impl Value {
     ) -> Result<Self, ValueError> {
         let mut out = Vec::new();
         put_map_header(&mut out, u32::try_from(pairs.len()).map_err(|_| ValueError::TooLarge)?);
-        let mut keys = Vec::with_capacity(pairs.len());
+        let mut keys = Vec::new();
+        keys.try_reserve_exact(pairs.len()).map_err(|_| ValueError::OutOfMemory)?;
         for (key, value) in pairs {
             check_key(key.view().token()).map_err(|what| ValueError::BadKey { what })?;
             keys.push(key.as_bytes());
@@ -125,10 +126,8 @@ pub(crate) fn append_wrapped(
     bytes: &[u8],
     wrapping: usize,
 ) -> Result<(), ValueError> {
-    // Canonical form is mostly as long as the input, and never longer than
-    // twice that (a 32-bit float grows to 64).
-    out.try_reserve(bytes.len()).map_err(|_| ValueError::OutOfMemory)?;
     let mut reader = Reader { bytes, at: 0, out, deepest: MAX_DEPTH + wrapping };
+    reader.reserve(0)?;
     reader.value(0)?;
     if reader.at != bytes.len() {
         return Err(reader.fault(reader.at, "bytes follow after the value"));
@@ -204,6 +203,14 @@ impl<'a> Reader<'a, '_> {
         ValueError::MsgPack { offset, what }
     }
 
+    /// Room for what is left of the input, and `more`. Canonical form is never
+    /// longer, but for a 32-bit float, which grows to 64.
+    fn reserve(&mut self, more: usize) -> Result<(), ValueError> {
+        let left = self.bytes.len() - self.at;
+        // While a container ends it has two headers.
+        self.out.try_reserve(left + more + 5).map_err(|_| ValueError::OutOfMemory)
+    }
+
     fn take(&mut self, len: usize) -> Result<&'a [u8], ValueError> {
         match self.bytes.get(self.at..).and_then(|rest| rest.get(..len)) {
             Some(bytes) => {
@@ -243,6 +250,7 @@ impl<'a> Reader<'a, '_> {
             Marker::I64 => self.int(i64::from_be_bytes)?,
             Marker::F32 => {
                 let value = f32::from_be_bytes(self.number()?);
+                self.reserve(9)?;
                 put_float(self.out, f64::from(value));
             }
             Marker::F64 => {
@@ -335,11 +343,14 @@ impl<'a> Reader<'a, '_> {
             self.value(depth)?;
             let key = View::new(&self.out[key_start..]).token();
             check_key(key).map_err(|what| self.fault(key_at, bad_key(what)))?;
+            places.try_reserve(1).map_err(|_| ValueError::OutOfMemory)?;
             places.push((key_start, key_at));
             self.value(depth)?;
         }
         // Each slice begins with its key; where it ends does not matter.
-        let mut keys: Vec<&[u8]> = places.iter().map(|&(start, _)| &self.out[start..]).collect();
+        let mut keys: Vec<&[u8]> = Vec::new();
+        keys.try_reserve_exact(places.len()).map_err(|_| ValueError::OutOfMemory)?;
+        keys.extend(places.iter().map(|&(start, _)| &self.out[start..]));
         if let Some(key) = duplicate(&mut keys) {
             let key_start = self.out.len() - key.len();
             let offset = places.iter().find(|place| place.0 == key_start).map_or(start, |p| p.1);

@@ -80,6 +80,13 @@ impl Value {
         Self { cell: Thin::new(Head { stamp, ..Head::default() }, key, value) }
     }
 
+    /// As [`Value::stored`]; `None` if there is no memory, or one of them is
+    /// 4 GiB or longer.
+    #[inline]
+    pub(crate) fn try_stored(key: &[u8], value: &[u8], stamp: Stamp) -> Option<Self> {
+        Some(Self { cell: Thin::try_new(Head { stamp, ..Head::default() }, key, [value, &[]])? })
+    }
+
     /// Where it is, for the C ABI.
     pub(crate) fn as_ptr(&self) -> *const () {
         self.cell.as_ptr()

@@ -4,7 +4,8 @@
 //! onto the value model.
 
 use std::cell::Cell;
-use std::fmt;
+use std::collections::TryReserveError;
+use std::{fmt, io};
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 
@@ -26,14 +27,20 @@ impl Value {
     /// [`ValueError::Json`] with line and column: not JSON, duplicate keys, a
     /// number beyond a double, more than [`MAX_DEPTH`] levels.
     pub fn from_json(text: &[u8]) -> Result<Self, ValueError> {
-        let fault = |error: serde_json::Error| ValueError::Json { what: error.to_string() };
-        // No value is much longer than its text.
+        // Few values are longer than their text.
         let mut out = Vec::new();
         out.try_reserve(text.len()).map_err(|_| ValueError::OutOfMemory)?;
+        try_scratch(text)?;
         let mut json = serde_json::Deserializer::from_slice(text);
         json.disable_recursion_limit();
         let zeros = NegativeZeros { text, met: Cell::new(0) };
-        Builder { out: &mut out, zeros: &zeros, depth: 0 }.deserialize(&mut json).map_err(fault)?;
+        let is_full = Cell::new(false);
+        let fault = |error: serde_json::Error| match is_full.get() {
+            true => ValueError::OutOfMemory,
+            false => ValueError::Json { what: error.to_string() },
+        };
+        let builder = Builder { out: &mut out, zeros: &zeros, is_full: &is_full, depth: 0 };
+        builder.deserialize(&mut json).map_err(fault)?;
         json.end().map_err(fault)?;
         Self::try_from_canonical(&out)
     }
@@ -51,6 +58,19 @@ impl Value {
         String::from_utf8(out)
             .map_err(|_| ValueError::NoJson { what: "a string that is not UTF-8".to_owned() })
     }
+}
+
+/// serde_json puts strings with escapes together in memory of its own, and has
+/// no way to say that there is none: it is tried before. Small texts are not
+/// worth it.
+fn try_scratch(text: &[u8]) -> Result<(), ValueError> {
+    const SMALL: usize = 16 << 10;
+    if text.len() > SMALL && text.contains(&b'\\') {
+        // It grows by doubling.
+        let mut scratch = Vec::<u8>::new();
+        scratch.try_reserve_exact(2 * text.len()).map_err(|_| ValueError::OutOfMemory)?;
+    }
+    Ok(())
 }
 
 /// Tells `-0` (an int) from `-0.0` (a float): the one pair that serde_json
@@ -111,12 +131,30 @@ impl NegativeZeros<'_> {
 struct Builder<'a> {
     out: &'a mut Vec<u8>,
     zeros: &'a NegativeZeros<'a>,
+    /// Set when there is no memory.
+    is_full: &'a Cell<bool>,
     depth: usize,
 }
 
 impl Builder<'_> {
     fn inner(&mut self) -> Builder<'_> {
-        Builder { out: self.out, zeros: self.zeros, depth: self.depth + 1 }
+        let Self { out, zeros, is_full, depth } = self;
+        Builder { out, zeros, is_full, depth: *depth + 1 }
+    }
+
+    /// What `reserved` says, as an error of the reader.
+    fn check<E: serde::de::Error>(&self, reserved: Result<(), TryReserveError>) -> Result<(), E> {
+        reserved.map_err(|_| {
+            self.is_full.set(true);
+            E::custom(ValueError::OutOfMemory)
+        })
+    }
+
+    /// Where a value of `len` bytes and its header have room.
+    fn room<E: serde::de::Error>(&mut self, len: usize) -> Result<&mut Vec<u8>, E> {
+        let reserved = self.out.try_reserve(len + 9);
+        self.check(reserved)?;
+        Ok(self.out)
     }
 
     fn enter<E: serde::de::Error>(&self) -> Result<(), E> {
@@ -139,91 +177,95 @@ impl<'de> Visitor<'de> for Builder<'_> {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        put_nil(self.out);
+    fn visit_unit<E: serde::de::Error>(mut self) -> Result<(), E> {
+        put_nil(self.room(0)?);
         Ok(())
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        put_bool(self.out, value);
+    fn visit_bool<E: serde::de::Error>(mut self, value: bool) -> Result<(), E> {
+        put_bool(self.room(0)?, value);
         Ok(())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        put_int(self.out, value);
+    fn visit_i64<E: serde::de::Error>(mut self, value: i64) -> Result<(), E> {
+        put_int(self.room(0)?, value);
         Ok(())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+    fn visit_u64<E: serde::de::Error>(mut self, value: u64) -> Result<(), E> {
+        let out = self.room(0)?;
         match i64::try_from(value) {
-            Ok(value) => put_int(self.out, value),
-            Err(_) => put_float(self.out, value as f64),
+            Ok(value) => put_int(out, value),
+            Err(_) => put_float(out, value as f64),
         }
         Ok(())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+    fn visit_f64<E: serde::de::Error>(mut self, value: f64) -> Result<(), E> {
         if value == 0.0 && value.is_sign_negative() && self.zeros.next_is_int() {
-            put_int(self.out, 0);
+            put_int(self.room(0)?, 0);
         } else {
-            put_float(self.out, value);
+            put_float(self.room(0)?, value);
         }
         Ok(())
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        put_string(self.out, value.as_bytes());
+    fn visit_str<E: serde::de::Error>(mut self, value: &str) -> Result<(), E> {
+        put_string(self.room(value.len())?, value.as_bytes());
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
         self.enter()?;
-        let open = begin_array(self.out);
+        let open = begin_array(self.room(0)?);
         let mut len = 0;
         while items.next_element_seed(self.inner())?.is_some() {
             len += 1;
         }
-        end_array(self.out, open, len);
+        end_array(self.room(0)?, open, len);
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut pairs: A) -> Result<(), A::Error> {
         self.enter()?;
-        let open = begin_map(self.out);
+        let open = begin_map(self.room(0)?);
         let mut starts = Vec::new();
         loop {
             let start = self.out.len();
             if pairs.next_key_seed(self.inner())?.is_none() {
                 break;
             }
+            self.check(starts.try_reserve(1))?;
             starts.push(start);
             pairs.next_value_seed(self.inner())?;
         }
-        let mut keys: Vec<&[u8]> = starts.iter().map(|&start| &self.out[start..]).collect();
+        let mut keys: Vec<&[u8]> = Vec::new();
+        self.check(keys.try_reserve_exact(starts.len()))?;
+        keys.extend(starts.iter().map(|&start| &self.out[start..]));
         if let Some(key) = duplicate(&mut keys) {
             return Err(A::Error::custom(ValueError::DuplicateKey { key: show_key(key) }));
         }
-        end_map(self.out, open, starts.len() as u32);
+        end_map(self.room(0)?, open, starts.len() as u32);
         Ok(())
     }
 }
 
 fn write_next(out: &mut Vec<u8>, view: &mut View<'_>) -> Result<(), ValueError> {
     match view.token() {
-        Token::Nil => out.extend_from_slice(b"null"),
-        Token::Bool(value) => out.extend_from_slice(value.to_string().as_bytes()),
-        Token::Int(value) => out.extend_from_slice(value.to_string().as_bytes()),
+        Token::Nil => put(out, b"null")?,
+        Token::Bool(value) => put(out, value.to_string().as_bytes())?,
+        Token::Int(value) => put(out, value.to_string().as_bytes())?,
         Token::Float(value) => write_float(out, value)?,
         Token::String(bytes) => write_string(out, bytes)?,
         Token::Array(len) => {
-            out.push(b'[');
+            put(out, b"[")?;
             for place in 0..len {
                 if place > 0 {
-                    out.push(b',');
+                    put(out, b",")?;
                 }
                 write_next(out, view)?;
             }
-            out.push(b']');
+            put(out, b"]")?;
         }
         Token::Map(len) => write_map(out, view, len)?,
     }
@@ -232,6 +274,7 @@ fn write_next(out: &mut Vec<u8>, view: &mut View<'_>) -> Result<(), ValueError> 
 
 fn write_map(out: &mut Vec<u8>, view: &mut View<'_>, len: u32) -> Result<(), ValueError> {
     let mut pairs = Vec::new();
+    pairs.try_reserve_exact(len as usize).map_err(|_| ValueError::OutOfMemory)?;
     for _ in 0..len {
         let name = key_name(view.token())?;
         pairs.push((name, view.skip()));
@@ -241,25 +284,24 @@ fn write_map(out: &mut Vec<u8>, view: &mut View<'_>, len: u32) -> Result<(), Val
         let name = String::from_utf8_lossy(&pair[0].0);
         return Err(ValueError::NoJson { what: format!("two keys of a map render as {name:?}") });
     }
-    out.push(b'{');
+    put(out, b"{")?;
     for (place, (name, value)) in pairs.iter().enumerate() {
         if place > 0 {
-            out.push(b',');
+            put(out, b",")?;
         }
         write_string(out, name)?;
-        out.push(b':');
+        put(out, b":")?;
         write_next(out, &mut View::new(value))?;
     }
-    out.push(b'}');
-    Ok(())
+    put(out, b"}")
 }
 
 fn key_name(key: Token<'_>) -> Result<Vec<u8>, ValueError> {
     let mut name = Vec::new();
     match key {
-        Token::String(bytes) => name.extend_from_slice(bytes),
-        Token::Bool(value) => name.extend_from_slice(value.to_string().as_bytes()),
-        Token::Int(value) => name.extend_from_slice(value.to_string().as_bytes()),
+        Token::String(bytes) => put(&mut name, bytes)?,
+        Token::Bool(value) => put(&mut name, value.to_string().as_bytes())?,
+        Token::Int(value) => put(&mut name, value.to_string().as_bytes())?,
         Token::Float(value) => write_float(&mut name, value)?,
         Token::Nil | Token::Array(_) | Token::Map(_) => {}
     }
@@ -271,13 +313,40 @@ fn write_float(out: &mut Vec<u8>, value: f64) -> Result<(), ValueError> {
         return Err(ValueError::NoJson { what: format!("the float {value}") });
     }
     // serde_json writes every float with a '.' or an exponent.
-    serde_json::to_writer(out, &value)
-        .map_err(|error| ValueError::NoJson { what: error.to_string() })
+    write_json(out, &value)
 }
 
 fn write_string(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), ValueError> {
     let text = std::str::from_utf8(bytes).map_err(|_| ValueError::NoJson {
         what: format!("a string of {} bytes that is not UTF-8", bytes.len()),
     })?;
-    serde_json::to_writer(out, text).map_err(|error| ValueError::NoJson { what: error.to_string() })
+    write_json(out, text)
+}
+
+fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, part: &T) -> Result<(), ValueError> {
+    serde_json::to_writer(Room(out), part).map_err(|error| match error.is_io() {
+        true => ValueError::OutOfMemory,
+        false => ValueError::NoJson { what: error.to_string() },
+    })
+}
+
+/// Appends `part`, if there is memory for it.
+fn put(out: &mut Vec<u8>, part: &[u8]) -> Result<(), ValueError> {
+    out.try_reserve(part.len()).map_err(|_| ValueError::OutOfMemory)?;
+    out.extend_from_slice(part);
+    Ok(())
+}
+
+/// Where a part is written, if there is memory for it.
+struct Room<'a>(&'a mut Vec<u8>);
+
+impl io::Write for Room<'_> {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        put(self.0, part).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
