@@ -34,8 +34,18 @@ pub(super) enum Job {
     /// Deletes what is visible below each prefix; `before`: only what was
     /// written before that second.
     Clear { targets: Vec<(Arc<Namespace>, Box<[u8]>)>, before: Option<i64> },
-    /// Appends registry cells that wait to be written.
+    /// Appends registry cells that wait to be written. Does not wait for the
+    /// device: [`Job::Sync`] comes when all are.
     Flush(Vec<Value>),
+    /// Makes everything durable that was committed before, where commits are.
+    Sync,
+}
+
+impl Job {
+    /// Whether its own commit waits for the device.
+    pub(super) fn waits_for_device(&self) -> bool {
+        !matches!(self, Self::Flush(_) | Self::Sync)
+    }
 }
 
 /// A writer that waits for a leader.
@@ -60,6 +70,9 @@ pub(super) struct Committer {
     /// Told when the queue has grown, to a leader that gathers.
     grown: Condvar,
     writer: Mutex<Writer>,
+    /// Something was committed that the device may not have, while commits are
+    /// to wait for it. Changed by who leads.
+    pub(super) is_ahead: AtomicBool,
 }
 
 /// What the leader works with.
@@ -79,6 +92,7 @@ impl Committer {
             queue: Mutex::new(VecDeque::new()),
             grown: Condvar::new(),
             writer: Mutex::new(Writer { log, served: 1 }),
+            is_ahead: AtomicBool::new(false),
         }
     }
 

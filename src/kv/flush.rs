@@ -46,6 +46,8 @@ impl Engine {
             .registry
             .write_dirty(PORTION, |cells| self.submit(Job::Flush(cells.to_vec())).map(drop));
         self.note_growth(-(freed as isize));
+        // Once for all portions; who waits for the first one waits for all.
+        let result = result.and_then(|()| self.sync());
         let change = self.note_flush(result.as_ref().err());
         // The hook may call us, so it is told without the lock.
         drop(one_at_a_time);
@@ -60,6 +62,14 @@ impl Engine {
             Change::None => {}
         }
         result
+    }
+
+    /// Returns when the device has what was committed without waiting for it.
+    fn sync(&self) -> Result<(), KvError> {
+        if self.committer.is_ahead.load(Ordering::Acquire) {
+            self.submit(Job::Sync)?;
+        }
+        Ok(())
     }
 
     /// Keeps what the last flush met, and tells whether that is news.

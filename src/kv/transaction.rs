@@ -87,6 +87,30 @@ impl Engine {
                 Ok(self.in_memory(jobs))
             };
         };
+        if !self.settings.synced {
+            return Ok(self.commit_or_roll_back(shared, log, jobs)?.0);
+        }
+        let waits = jobs.iter().any(Job::waits_for_device);
+        let is_sync = jobs.iter().any(|job| matches!(job, Job::Sync));
+        log.wait_for_device(waits)?;
+        let (outcomes, has_committed) = self.commit_or_roll_back(shared, log, jobs)?;
+        let is_ahead = &self.committer.is_ahead;
+        if has_committed {
+            is_ahead.store(!waits, Ordering::Release);
+        }
+        if is_sync && is_ahead.load(Ordering::Acquire) {
+            log.sync()?;
+            is_ahead.store(false, Ordering::Release);
+        }
+        Ok(outcomes)
+    }
+
+    fn commit_or_roll_back(
+        &self,
+        shared: &Shared,
+        log: &Log,
+        jobs: Vec<Job>,
+    ) -> Result<(Vec<Result<Outcome, KvError>>, bool), KvError> {
         log.begin()?;
         let result = self.commit(shared, log, jobs);
         if result.is_err() {
@@ -95,12 +119,13 @@ impl Engine {
         result
     }
 
+    /// Also tells whether there was something to commit.
     fn commit(
         &self,
         shared: &Shared,
         log: &Log,
         jobs: Vec<Job>,
-    ) -> Result<Vec<Result<Outcome, KvError>>, KvError> {
+    ) -> Result<(Vec<Result<Outcome, KvError>>, bool), KvError> {
         let before = shared.before_commit();
         let mut follower = shared.follower.lock();
         self.take_in(&mut follower, log)?;
@@ -121,7 +146,7 @@ impl Engine {
         next += compaction.moved.len() as i64;
         if next == first && compaction.dropped_up_to == 0 {
             log.roll_back();
-            return Ok(outcomes);
+            return Ok((outcomes, false));
         }
         fault::point("store appended");
         log.commit()?;
@@ -134,7 +159,7 @@ impl Engine {
         drop(follower);
         shared.committed(before);
         self.commits.fetch_add(1, Ordering::Relaxed);
-        Ok(outcomes)
+        Ok((outcomes, true))
     }
 
     /// Memory follows the rows that were committed from `first` on.
@@ -181,6 +206,7 @@ impl Engine {
                     overlay.pending.extend(pending);
                     Ok(Outcome::Done)
                 }
+                Job::Sync => Ok(Outcome::Done),
             })
             .collect();
         (overlay.pending, outcomes)

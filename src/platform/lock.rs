@@ -46,17 +46,23 @@ impl<T> Lock<T> {
     /// Waits until nobody has it.
     #[inline(always)]
     pub(super) fn lock(&self) -> LockGuard<'_, T> {
-        if self.state.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        if !self.take() {
             self.wait();
         }
         LockGuard { lock: self }
+    }
+
+    /// Takes it if nobody has it.
+    #[inline(always)]
+    fn take(&self) -> bool {
+        self.state.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     #[cold]
     fn wait(&self) {
         for _ in 0..SPINS {
             match self.state.load(Ordering::Relaxed) {
-                FREE => break,
+                FREE if self.take() => return,
                 // Others sleep already.
                 AWAITED => break,
                 _ => spin_loop(),

@@ -84,6 +84,12 @@ pub(crate) fn write_again(connection: &Connection) -> Result<(), Failure> {
     log.sync()
 }
 
+/// Syncs the log, so that all that was committed is on the device. Only in a
+/// transaction.
+pub(crate) fn sync(connection: &Connection) -> Result<(), Failure> {
+    file(connection, ffi::SQLITE_FCNTL_JOURNAL_POINTER)?.sync()
+}
+
 const PIECE: usize = 1 << 16;
 /// Before the first frame, and before the page of each.
 const LOG_HEADER: i64 = 32;
@@ -128,7 +134,6 @@ fn file(connection: &Connection, which: c_int) -> Result<File, Failure> {
         check(ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), which, out))?;
         match file.as_ref().map(|file| file.pMethods.is_null()) {
             Some(false) => Ok(File(file)),
-            // In a transaction both are open.
             // In a transaction both are open.
             _ => Err(failure(ffi::SQLITE_INTERNAL)),
         }

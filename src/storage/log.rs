@@ -73,6 +73,8 @@ pub(crate) struct Extent {
 pub(crate) struct Log {
     pub(super) session: Session,
     has_table: Cell<bool>,
+    /// Whether commits wait for the device, where the file's do.
+    waits: Cell<bool>,
 }
 
 const EXTENT: &str = "SELECT ifnull((SELECT min(seq) FROM acervo_kv), 0), \
@@ -91,7 +93,7 @@ const DROP_UP_TO: &str = "DELETE FROM acervo_kv WHERE seq <= ?1";
 
 impl Log {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, has_table: Cell::new(false) }
+        Self { session, has_table: Cell::new(false), waits: Cell::new(true) }
     }
 
     /// The file.
@@ -102,6 +104,23 @@ impl Log {
     /// As [`Session::begin`].
     pub(crate) fn begin(&self) -> Result<(), StorageError> {
         self.session.begin()
+    }
+
+    /// Whether commits wait for the device from now on; for a file whose commits
+    /// do. Not in a transaction. What did not wait is made durable by a commit
+    /// that does, or by [`Log::sync`].
+    pub(crate) fn wait_for_device(&self, waits: bool) -> Result<(), StorageError> {
+        if self.waits.get() != waits {
+            let level = if waits { "FULL" } else { "NORMAL" };
+            self.session.with(|it| it.pragma_update(None, "synchronous", level))?;
+            self.waits.set(waits);
+        }
+        Ok(())
+    }
+
+    /// As [`Session::sync`].
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        self.session.sync()
     }
 
     /// As [`Session::begin_read`].

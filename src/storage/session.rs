@@ -162,6 +162,15 @@ impl Session {
         result
     }
 
+    /// Makes every commit durable that was not when it was made.
+    pub(super) fn sync(&self) -> Result<(), StorageError> {
+        // What failed before is written again by that.
+        self.begin()?;
+        let synced = wal::sync(&self.connection);
+        self.roll_back();
+        synced.map_err(|(error, errno)| StorageError::from_sqlite(&error, errno, &self.path))
+    }
+
     /// Undoes everything since [`Session::begin`]; no effect outside of one.
     pub(super) fn roll_back(&self) {
         if !self.connection.is_autocommit() {
