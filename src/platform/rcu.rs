@@ -405,6 +405,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_large_stays_large_while_it_waits_for_a_reader() {
+        let reader: &'static Reader = Box::leak(Box::new(Reader {
+            count: AtomicU64::new(1),
+            is_taken: AtomicBool::new(true),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }));
+        let mut limbo = Limbo { blockers: vec![(reader, 1)], ..Limbo::default() };
+        // As a table that is cleared retires its shards, and a cell after them.
+        for bytes in [usize::MAX / 2, usize::MAX / 2, 100] {
+            // SAFETY: a leaked atomic may be poisoned at any time.
+            let retired =
+                unsafe { Retired::new(ptr::from_ref(leaked(1)).cast_mut().cast(), poison) };
+            assert!(limbo.add(retired, bytes).iter().all(Option::is_none));
+        }
+        assert!(limbo.fresh_bytes >= PORTION_BYTES);
+    }
+
+    #[test]
     fn what_a_thread_leaves_is_freed_by_another() {
         let cell = leaked(1);
         std::thread::spawn(move || {
