@@ -120,9 +120,11 @@ unsafe extern "C" fn stat_by_generation(path: *const c_char, out: *mut libc::sta
 }
 
 /// The static mutexes that SQLite takes in opening, reading and writing, in
-/// the order in which it nests them: MAIN, OPEN, the three of the VFS, LRU,
-/// PMEM, PRNG, MEM.
-const MUTEXES: [c_int; 9] = [2, 4, 11, 12, 13, 6, 7, 5, 3];
+/// the order in which it nests them: OPEN, the three of the VFS, PRNG, MAIN,
+/// LRU, PMEM, MEM. The name of a temporary file is made of a random number
+/// under the first of the VFS, and who seeds those looks for the VFS under
+/// MAIN.
+const MUTEXES: [c_int; 9] = [4, 11, 12, 13, 5, 2, 6, 7, 3];
 
 /// Takes SQLite's static mutexes, so that no other thread holds one.
 pub(crate) fn hold_mutexes() {
