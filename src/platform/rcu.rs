@@ -187,7 +187,8 @@ impl Limbo {
     #[inline]
     fn add(&mut self, retired: Retired, bytes: usize) -> [Option<Retired>; AT_A_TIME] {
         self.fresh.push(retired);
-        self.fresh_bytes += bytes;
+        // Whoever wants a turn for sure says a very large number.
+        self.fresh_bytes = self.fresh_bytes.saturating_add(bytes);
         if self.fresh.len().is_multiple_of(PORTION) || self.fresh_bytes >= PORTION_BYTES {
             self.turn();
         }
