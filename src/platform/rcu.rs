@@ -152,7 +152,8 @@ impl Limbo {
     #[inline]
     fn add(&mut self, retired: Retired, bytes: usize) -> [Option<Retired>; AT_A_TIME] {
         self.fresh.push(retired);
-        self.fresh_bytes += bytes;
+        // Whoever wants a turn for sure says a very large number.
+        self.fresh_bytes = self.fresh_bytes.saturating_add(bytes);
         if self.fresh.len().is_multiple_of(PORTION) || self.fresh_bytes >= PORTION_BYTES {
             self.turn();
         }
@@ -371,6 +372,24 @@ mod tests {
             tidy();
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn what_is_large_stays_large_while_it_waits_for_a_reader() {
+        let reader: &'static Reader = Box::leak(Box::new(Reader {
+            count: AtomicU64::new(1),
+            is_taken: AtomicBool::new(true),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }));
+        let mut limbo = Limbo { blockers: vec![(reader, 1)], ..Limbo::default() };
+        // As a table that is cleared retires its shards, and a cell after them.
+        for bytes in [usize::MAX / 2, usize::MAX / 2, 100] {
+            // SAFETY: a leaked atomic may be poisoned at any time.
+            let retired =
+                unsafe { Retired::new(ptr::from_ref(leaked(1)).cast_mut().cast(), poison) };
+            assert!(limbo.add(retired, bytes).iter().all(Option::is_none));
+        }
+        assert!(limbo.fresh_bytes >= PORTION_BYTES);
     }
 
     #[test]

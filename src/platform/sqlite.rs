@@ -120,9 +120,11 @@ unsafe extern "C" fn stat_by_generation(path: *const c_char, out: *mut libc::sta
 }
 
 /// The static mutexes that SQLite takes in opening, reading and writing, in
-/// the order in which it nests them: MAIN, OPEN, the three of the VFS, LRU,
-/// PMEM, PRNG, MEM.
-const MUTEXES: [c_int; 9] = [2, 4, 11, 12, 13, 6, 7, 5, 3];
+/// the order in which it nests them: OPEN, the three of the VFS, PRNG, MAIN,
+/// LRU, PMEM, MEM. The name of a temporary file is made of a random number
+/// under the first of the VFS, and who seeds those looks for the VFS under
+/// MAIN.
+const MUTEXES: [c_int; 9] = [4, 11, 12, 13, 5, 2, 6, 7, 3];
 
 /// Takes SQLite's static mutexes, so that no other thread holds one.
 pub(crate) fn hold_mutexes() {
@@ -145,4 +147,48 @@ pub(crate) fn release_mutexes() {
 pub(crate) fn version() -> &'static str {
     // SAFETY: sqlite3_libversion returns a static C string.
     unsafe { CStr::from_ptr(ffi::sqlite3_libversion()) }.to_str().unwrap_or("unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_fork_waits_for_no_thread_that_waits_for_it() {
+        /// Ends both threads when one of them has.
+        static IS_OVER: AtomicBool = AtomicBool::new(false);
+        prepare();
+        let (ended, wait) = mpsc::channel();
+        let seeder_ended = ended.clone();
+        std::thread::spawn(move || {
+            let mut byte = 0_u8;
+            while !IS_OVER.load(Ordering::Relaxed) {
+                // SAFETY: the first forgets the seed and writes nothing; the
+                // second seeds anew, as the first open of a process does, and
+                // writes one byte.
+                unsafe {
+                    ffi::sqlite3_randomness(0, ptr::null_mut());
+                    ffi::sqlite3_randomness(1, (&raw mut byte).cast());
+                }
+            }
+            seeder_ended.send(()).unwrap();
+        });
+        std::thread::spawn(move || {
+            for _ in 0..20_000 {
+                hold_mutexes();
+                release_mutexes();
+            }
+            IS_OVER.store(true, Ordering::Relaxed);
+            ended.send(()).unwrap();
+        });
+        for _ in 0..2 {
+            let result = wait.recv_timeout(Duration::from_secs(60));
+            assert!(result.is_ok(), "the two wait for each other");
+        }
+    }
 }

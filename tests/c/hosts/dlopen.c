@@ -113,11 +113,13 @@ static void c_and_a_local_lua_share_one_state(void)
 static void several_runtimes_in_one_process_share_one_state(void)
 {
     lua_State *states[MAX_RUNTIMES];
-    acervo *db = open_with(scratch_path("dlopen.db"), "{\"flush_interval_ms\":600000}");
-    acervo_kv *kv = registry_of(db);
+    acervo *db;
+    acervo_kv *kv;
     int used = runtime_count < SLOTS ? runtime_count : SLOTS;
     if (runtime_count < 2)
         SKIP("only one Lua is given");
+    db = open_with(scratch_path("dlopen.db"), "{\"flush_interval_ms\":600000}");
+    kv = registry_of(db);
     for (int i = 0; i < used; i++) {
         states[i] = new_state(&runtimes[i]);
         run(&runtimes[i], states[i], "db = assert(require('acervo').open(path))");
