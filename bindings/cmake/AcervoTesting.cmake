@@ -52,10 +52,12 @@ function(acervo_add_example_test name target)
       "-DEXPECTED=${ARGN}"
       -P "${acervo_source_dir}/bindings/cmake/run_example.cmake")
 endfunction()
-# Valgrind, if it is there: wrong accesses and definite leaks fail a test.
+# Valgrind, if it is there: wrong accesses and definite leaks fail a test. It
+# sees what the allocator gives, not what is kept in pools.
 find_program(ACERVO_VALGRIND valgrind)
 mark_as_advanced(ACERVO_VALGRIND)
 set(acervo_valgrind_command
+  "${CMAKE_COMMAND}" -E env ACERVO_POOL=off
   "${ACERVO_VALGRIND}" --tool=memcheck --quiet --error-exitcode=99
   --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
   --num-callers=30

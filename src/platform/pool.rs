@@ -19,6 +19,9 @@ use super::arena::{self, Pieces};
 
 /// What a thread keeps of one size, in bytes.
 const KEPT: usize = 128 << 10;
+/// Pieces that it fetches when it has none, and gives back when it has too
+/// many: so few that a put that has to wait for it does not wait for long.
+const EXCHANGED: u32 = 64;
 const CLASSES: usize = arena::CLASSES;
 
 /// The spare pieces of a thread.
@@ -81,6 +84,8 @@ pub(super) unsafe fn give(piece: *mut u8, layout: Layout) {
     }
 }
 
+const _: () = assert!(kept(CLASSES - 1) > EXCHANGED);
+
 /// How many pieces of a class a thread keeps.
 const fn kept(class: usize) -> u32 {
     (KEPT / arena::size_of(class)) as u32
@@ -117,17 +122,17 @@ impl Pool {
     #[cold]
     fn refill(&self, class: usize) -> *mut u8 {
         self.is_open.set(arena::is_on() && KEEPER.try_with(|_| ()).is_ok());
-        let mut pieces = arena::take(class, if self.is_open.get() { kept(class) / 2 } else { 1 });
+        let mut pieces = arena::take(class, if self.is_open.get() { EXCHANGED } else { 1 });
         let first = pieces.pop();
         self.lists[class].set(pieces);
         first.unwrap_or(ptr::null_mut())
     }
 
-    /// Gives half of a list that is full back; all of it if it keeps none.
+    /// Gives some of a list that is full back; all of it if it keeps none.
     #[cold]
     fn give_back(&self, class: usize) {
         let mut list = self.lists[class].get();
-        let stay = if self.is_open.get() { kept(class) / 2 } else { 0 };
+        let stay = if self.is_open.get() { kept(class) - EXCHANGED } else { 0 };
         let mut pieces = Pieces::NONE;
         while list.len() > stay
             && let Some(piece) = list.pop()
