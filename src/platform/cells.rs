@@ -10,15 +10,24 @@
 //! (a cell, an array) is freed when no reader can see it any more
 //! ([`rcu`](super::rcu)).
 
+mod buckets;
+mod slot;
+mod taken_out;
+
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
 
 use super::lock::{Lock, LockGuard};
-use super::rcu::{self, Reading, Retired};
-use super::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use super::rcu::{self, Retired};
+use super::sync::atomic::{AtomicPtr, Ordering};
 use super::thin::{IsThin, Thin};
+use buckets::{Array, Bucket, EMPTY, GAP, HELD, Place, WIDTH, first_bucket, free_place, tag_of};
+use slot::into_slot;
+pub(crate) use slot::{Found, Seen};
+pub(crate) use taken_out::{TakenOut, give_back, give_back_taken_out};
+use taken_out::{free_array, free_with_cells};
 
 /// Cells, and with them what the one who changes them keeps about them.
 pub(crate) struct Cells<T: IsThin, S> {
@@ -42,132 +51,6 @@ impl<T: IsThin, S: Default> Default for Cells<T, S> {
             _owns: PhantomData,
         }
     }
-}
-
-/// Slots of a bucket.
-const WIDTH: usize = 7;
-
-/// Slots in one cache line.
-#[derive(Default)]
-#[repr(align(64))]
-struct Bucket {
-    /// A byte for each slot: empty, a gap, or bits of its cell's hash.
-    tags: AtomicU64,
-    /// A cell with its count where the tag is one of a cell, null elsewhere.
-    cells: [AtomicPtr<()>; WIDTH],
-}
-
-/// The tag of a slot that was never used: a search ends here.
-const EMPTY: u8 = 0;
-/// That of a slot whose cell was deleted: a search goes on.
-const GAP: u8 = 1;
-
-/// The highest bit of the byte of each slot.
-const HIGH_BITS: u64 = 0x0080_8080_8080_8080;
-const LOW_BITS: u64 = 0x0001_0101_0101_0101;
-
-/// That of a cell.
-#[inline]
-fn tag_of(hash: u64) -> u8 {
-    // The bits that neither choose a shard nor a bucket.
-    ((hash >> 56) as u8).max(GAP + 1)
-}
-
-/// The highest bit of each byte that is 0; also of some that follow one.
-#[inline]
-fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(LOW_BITS) & !word & HIGH_BITS
-}
-
-impl Bucket {
-    /// The slots that may have this tag: the highest bits of their bytes.
-    #[inline]
-    fn look_for(&self, tag: u8) -> u64 {
-        zero_bytes(self.tags.load(Ordering::Acquire) ^ (LOW_BITS * u64::from(tag)))
-    }
-
-    /// Whether a search ends here.
-    #[inline]
-    fn has_empty_slot(&self) -> bool {
-        zero_bytes(self.tags.load(Ordering::Acquire)) != 0
-    }
-
-    fn tag(&self, slot: usize) -> u8 {
-        (self.tags.load(Ordering::Relaxed) >> (slot * 8)) as u8
-    }
-
-    /// Only for the one who has the lock.
-    fn set_tag(&self, slot: usize, tag: u8) {
-        let tags = self.tags.load(Ordering::Relaxed) & !(0xff << (slot * 8));
-        self.tags.store(tags | u64::from(tag) << (slot * 8), Ordering::Release);
-    }
-
-    /// The slots with cells.
-    fn taken(&self) -> impl Iterator<Item = &AtomicPtr<()>> {
-        self.cells.iter().filter(|cell| !cell.load(Ordering::Relaxed).is_null())
-    }
-}
-
-/// Buckets as one pointer: their address; in its top byte, which no address of
-/// user space has, the binary logarithm of how many there are; in its lowest
-/// bit whether readers must wait.
-#[derive(Clone, Copy)]
-struct Array {
-    tagged: *mut Bucket,
-}
-
-const HELD: usize = 1;
-const SIZE_SHIFT: u32 = 56;
-
-impl Array {
-    const NONE: Self = Self { tagged: ptr::null_mut() };
-
-    /// Buckets that are empty.
-    fn new(buckets: usize) -> Self {
-        let new: Box<[Bucket]> = (0..buckets).map(|_| Bucket::default()).collect();
-        let size = (buckets.trailing_zeros() as usize) << SIZE_SHIFT;
-        Self { tagged: Box::into_raw(new).cast::<Bucket>().map_addr(|address| address | size) }
-    }
-
-    #[inline]
-    fn is_held(self) -> bool {
-        self.tagged.addr() & HELD != 0
-    }
-
-    /// What it is when readers need not wait.
-    #[inline]
-    fn released(self) -> Self {
-        Self { tagged: self.tagged.map_addr(|address| address & !HELD) }
-    }
-
-    /// # Safety
-    ///
-    /// During `'a` the array is reachable under a lock that is held, or was
-    /// when a read began that is not over.
-    #[inline]
-    unsafe fn buckets<'a>(self) -> &'a [Bucket] {
-        if self.released().tagged.is_null() {
-            return &[];
-        }
-        // SAFETY: made by `new` with this length, not freed before the caller
-        // is done.
-        unsafe { &*self.slice() }
-    }
-
-    /// Not for [`Array::NONE`].
-    #[inline]
-    fn slice(self) -> *mut [Bucket] {
-        let len = 1 << (self.tagged.addr() >> SIZE_SHIFT);
-        let first = self.tagged.map_addr(|address| address & ((1 << SIZE_SHIFT) - 1) & !HELD);
-        ptr::slice_from_raw_parts_mut(first, len)
-    }
-}
-
-/// Where a cell is, until the next change.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    number: usize,
-    slot: usize,
 }
 
 /// The place and the cell with this hash that `is` the wanted one.
@@ -208,24 +91,6 @@ unsafe fn find<T: IsThin>(
     }
 }
 
-/// Where a search for a hash begins.
-#[inline]
-fn first_bucket(hash: u64, buckets: &[Bucket]) -> usize {
-    hash as usize & buckets.len().wrapping_sub(1)
-}
-
-/// The first place for a new cell with this hash. There must be one.
-fn free_place(buckets: &[Bucket], hash: u64) -> Place {
-    let mut number = first_bucket(hash, buckets);
-    loop {
-        let bucket = &buckets[number];
-        if let Some(slot) = (0..WIDTH).find(|&slot| bucket.tag(slot) <= GAP) {
-            return Place { number, slot };
-        }
-        number = (number + 1) & (buckets.len() - 1);
-    }
-}
-
 /// Every cell.
 ///
 /// # Safety
@@ -236,189 +101,6 @@ unsafe fn every<'a, T: IsThin + 'a>(buckets: &'a [Bucket]) -> impl Iterator<Item
     let cells = cells.map(|cell| cell.load(Ordering::Acquire)).filter(|cell| !cell.is_null());
     // SAFETY: as promised by the caller.
     cells.map(|cell| unsafe { Seen::new(cell) })
-}
-
-/// A slot's pointer to `cell`, which takes its count along.
-#[inline]
-fn into_slot<T: IsThin>(cell: T) -> *mut () {
-    cell.into_thin().into_raw()
-}
-
-/// The reverse.
-///
-/// # Safety
-///
-/// The pointer is from [`into_slot`], and its count the caller's, or the result
-/// is not dropped.
-#[inline]
-unsafe fn from_slot<T: IsThin>(cell: *mut ()) -> T {
-    // SAFETY: as promised by the caller.
-    T::from_thin(unsafe { Thin::from_raw(cell) })
-}
-
-/// A cell in a slot, for as long as it is sure to be there.
-pub(crate) struct Seen<'a, T> {
-    cell: ManuallyDrop<T>,
-    _reachable: PhantomData<&'a T>,
-}
-
-impl<T: IsThin> Seen<'_, T> {
-    /// # Safety
-    ///
-    /// The slot's cell is not freed during the lifetime.
-    #[inline]
-    unsafe fn new(cell: *mut ()) -> Self {
-        // SAFETY: the count stays the slot's, as this is never dropped.
-        let cell = ManuallyDrop::new(unsafe { from_slot(cell) });
-        Self { cell, _reachable: PhantomData }
-    }
-}
-
-impl<T> Deref for Seen<'_, T> {
-    type Target = T;
-
-    #[inline]
-    fn deref(&self) -> &T {
-        &self.cell
-    }
-}
-
-/// A cell that a reader has found; it is not freed as long as this is there.
-/// To be held for short: what others take out meanwhile waits.
-pub(crate) struct Found<'a, T> {
-    seen: Seen<'a, T>,
-    _reading: Reading,
-}
-
-impl<T> Deref for Found<'_, T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        &self.seen
-    }
-}
-
-/// A cell that was taken out. Readers may still see it; it is freed after them.
-pub(crate) struct TakenOut<T: IsThin> {
-    cell: ManuallyDrop<T>,
-    bytes: usize,
-}
-
-impl<T: IsThin> TakenOut<T> {
-    /// # Safety
-    ///
-    /// The pointer was a slot's, which has it no more.
-    #[inline]
-    unsafe fn new(cell: *mut ()) -> Self {
-        // SAFETY: the count was the slot's.
-        let thin = unsafe { Thin::<T::Head>::from_raw(cell) };
-        let bytes = thin.len();
-        Self { cell: ManuallyDrop::new(T::from_thin(thin)), bytes }
-    }
-}
-
-impl<T: IsThin> Deref for TakenOut<T> {
-    type Target = T;
-
-    #[inline]
-    fn deref(&self) -> &T {
-        &self.cell
-    }
-}
-
-impl<T: IsThin> TakenOut<T> {
-    /// How many bytes it has.
-    fn len(&self) -> usize {
-        self.bytes
-    }
-
-    fn retired(self) -> Retired {
-        ManuallyDrop::new(self).take()
-    }
-
-    /// Only once, and nothing after it.
-    #[inline]
-    fn take(&mut self) -> Retired {
-        // SAFETY: `cell` is not used again.
-        let cell = unsafe { ManuallyDrop::take(&mut self.cell) }.into_thin();
-        // SAFETY: the count was the slot's and is this one's; no slot has it.
-        unsafe { Retired::new(cell.into_raw(), free_cell::<T>) }
-    }
-}
-
-impl<T: IsThin> Drop for TakenOut<T> {
-    #[inline]
-    fn drop(&mut self) {
-        let bytes = self.bytes;
-        rcu::retire(self.take(), bytes);
-    }
-}
-
-/// Larger cells do not wait for another thread to free them.
-const SMALL: usize = 1024;
-
-/// As dropping them, for cells that other threads have allocated: these free
-/// them, except for large ones.
-pub(crate) fn give_back_taken_out<T: IsThin>(cells: Vec<TakenOut<T>>) {
-    let mut given = Vec::new();
-    for cell in cells {
-        // What is large goes as it would go alone.
-        if cell.len() <= SMALL {
-            given.push(cell.retired());
-        }
-    }
-    if !given.is_empty() {
-        rcu::give_away(given);
-    }
-}
-
-/// Gives up cells that other threads have allocated. They free those that
-/// nobody else has, except for large ones.
-pub(crate) fn give_back<T: IsThin>(cells: &mut Vec<T>) {
-    let mut given = Vec::new();
-    for cell in cells.drain(..) {
-        if let Some(last) = cell.into_thin().release()
-            && last.len() <= SMALL
-        {
-            // SAFETY: this was the only reference, and its count goes along.
-            given.push(unsafe { Retired::new(last.into_raw(), free_cell::<T>) });
-        }
-    }
-    if !given.is_empty() {
-        rcu::give_away(given);
-    }
-}
-
-/// # Safety
-///
-/// As for [`from_slot`].
-unsafe fn free_cell<T: IsThin>(cell: *mut ()) {
-    // SAFETY: as promised by the caller.
-    drop(unsafe { from_slot::<T>(cell) });
-}
-
-/// # Safety
-///
-/// The pointer is that of an array that nobody else has; its cells were moved
-/// to another.
-unsafe fn free_array(tagged: *mut ()) {
-    // SAFETY: made by `Array::new`, given up by the caller.
-    drop(unsafe { Box::from_raw(Array { tagged: tagged.cast() }.slice()) });
-}
-
-/// # Safety
-///
-/// The pointer is that of an array that nobody else has, with its cells.
-unsafe fn free_with_cells<T: IsThin>(tagged: *mut ()) {
-    let array = Array { tagged: tagged.cast() };
-    // SAFETY: as promised by the caller.
-    for cell in unsafe { array.buckets() }.iter().flat_map(Bucket::taken) {
-        // SAFETY: the count goes with the slot.
-        drop(unsafe { from_slot::<T>(cell.load(Ordering::Relaxed)) });
-    }
-    // SAFETY: as promised by the caller.
-    unsafe { free_array(tagged) };
 }
 
 impl<T: IsThin, S> Cells<T, S> {

@@ -57,14 +57,14 @@ impl Head {
         // A fixed one is its own marker.
         let fixed = Marker::from_u8(value as u8);
         match value {
-            -32..=0x7f => Self::new(fixed, 0, 0),
-            0..=0xff => Self::new(Marker::U8, value as u64, 1),
-            0..=0xffff => Self::new(Marker::U16, value as u64, 2),
-            0..=0xffff_ffff => Self::new(Marker::U32, value as u64, 4),
-            0.. => Self::new(Marker::U64, value as u64, 8),
-            -0x80.. => Self::new(Marker::I8, value as u64, 1),
-            -0x8000.. => Self::new(Marker::I16, value as u64, 2),
-            -0x8000_0000.. => Self::new(Marker::I32, value as u64, 4),
+            -0x20..=0x7f => Self::new(fixed, 0, 0),
+            0x80..=0xff => Self::new(Marker::U8, value as u64, 1),
+            0x100..=0xffff => Self::new(Marker::U16, value as u64, 2),
+            0x1_0000..=0xffff_ffff => Self::new(Marker::U32, value as u64, 4),
+            0x1_0000_0000.. => Self::new(Marker::U64, value as u64, 8),
+            -0x80..=-0x21 => Self::new(Marker::I8, value as u64, 1),
+            -0x8000..=-0x81 => Self::new(Marker::I16, value as u64, 2),
+            -0x8000_0000..=-0x8001 => Self::new(Marker::I32, value as u64, 4),
             _ => Self::new(Marker::I64, value as u64, 8),
         }
     }
