@@ -169,9 +169,12 @@ impl Encoder<'_> {
         top: c_int,
         outer: Option<&Outer<'_>>,
     ) -> Result<(), Refusal> {
+        let type_of = self.lua.type_of(index);
+        if type_of == TYPE_STRING {
+            return self.string(index);
+        }
         self.reserve(HEAD)?;
-        match self.lua.type_of(index) {
-            TYPE_STRING => return self.string(index),
+        match type_of {
             TYPE_NUMBER => self.number(index),
             TYPE_TABLE => return self.table(index, top, outer),
             TYPE_BOOLEAN => put_bool(self.out, self.lua.to_bool(index)),
@@ -229,9 +232,12 @@ impl Encoder<'_> {
     /// be equal to it: Lua compares cdata by identity.
     #[inline]
     fn key(&mut self, index: c_int) -> Result<bool, Refusal> {
+        let type_of = self.lua.type_of(index);
+        if type_of == TYPE_STRING {
+            return self.string(index).map(|()| false);
+        }
         self.reserve(HEAD)?;
-        match self.lua.type_of(index) {
-            TYPE_STRING => self.string(index)?,
+        match type_of {
             TYPE_BOOLEAN => put_bool(self.out, self.lua.to_bool(index)),
             // Lua has made float keys that equal an int that int, where it
             // tells them apart. Where it does not, the rule of the values

@@ -37,9 +37,33 @@ pub fn put_float(out: &mut Vec<u8>, value: f64) {
 /// The caller has checked that it is shorter than 4 GiB (`value_limit` is).
 #[inline]
 pub fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    // Keys and names, above all.
+    if bytes.len() < 32 && is_utf8(bytes) {
+        out.push(marker::FIX_STR | bytes.len() as u8);
+        return out.extend_from_slice(bytes);
+    }
     let header = Head::of_string(bytes);
     out.extend_from_slice(header.as_bytes());
     out.extend_from_slice(bytes);
+}
+
+/// Markers of MessagePack as bytes: rmp's have to be matched first.
+mod marker {
+    pub(super) const FIX_STR: u8 = 0xa0;
+    pub(super) const BIN_8: u8 = 0xc4;
+    pub(super) const BIN_16: u8 = 0xc5;
+    pub(super) const BIN_32: u8 = 0xc6;
+    pub(super) const U8: u8 = 0xcc;
+    pub(super) const U16: u8 = 0xcd;
+    pub(super) const U32: u8 = 0xce;
+    pub(super) const U64: u8 = 0xcf;
+    pub(super) const I8: u8 = 0xd0;
+    pub(super) const I16: u8 = 0xd1;
+    pub(super) const I32: u8 = 0xd2;
+    pub(super) const I64: u8 = 0xd3;
+    pub(super) const STR_8: u8 = 0xd9;
+    pub(super) const STR_16: u8 = 0xda;
+    pub(super) const STR_32: u8 = 0xdb;
 }
 
 /// A marker with what belongs to it: an integer, or what stands before the
@@ -54,18 +78,17 @@ impl Head {
     /// An integer in its shortest form.
     #[inline]
     fn of_int(value: i64) -> Self {
-        // A fixed one is its own marker.
-        let fixed = Marker::from_u8(value as u8);
         match value {
-            -0x20..=0x7f => Self::new(fixed, 0, 0),
-            0x80..=0xff => Self::new(Marker::U8, value as u64, 1),
-            0x100..=0xffff => Self::new(Marker::U16, value as u64, 2),
-            0x1_0000..=0xffff_ffff => Self::new(Marker::U32, value as u64, 4),
-            0x1_0000_0000.. => Self::new(Marker::U64, value as u64, 8),
-            -0x80..=-0x21 => Self::new(Marker::I8, value as u64, 1),
-            -0x8000..=-0x81 => Self::new(Marker::I16, value as u64, 2),
-            -0x8000_0000..=-0x8001 => Self::new(Marker::I32, value as u64, 4),
-            _ => Self::new(Marker::I64, value as u64, 8),
+            // Its own marker.
+            -0x20..=0x7f => Self::new(value as u8, 0, 0),
+            0x80..=0xff => Self::new(marker::U8, value as u64, 1),
+            0x100..=0xffff => Self::new(marker::U16, value as u64, 2),
+            0x1_0000..=0xffff_ffff => Self::new(marker::U32, value as u64, 4),
+            0x1_0000_0000.. => Self::new(marker::U64, value as u64, 8),
+            -0x80..=-0x21 => Self::new(marker::I8, value as u64, 1),
+            -0x8000..=-0x81 => Self::new(marker::I16, value as u64, 2),
+            -0x8000_0000..=-0x8001 => Self::new(marker::I32, value as u64, 4),
+            _ => Self::new(marker::I64, value as u64, 8),
         }
     }
 
@@ -74,21 +97,21 @@ impl Head {
     pub(super) fn of_string(string: &[u8]) -> Self {
         let len = string.len();
         match (is_utf8(string), len) {
-            (true, ..=31) => Self::new(Marker::FixStr(len as u8), 0, 0),
-            (true, ..=0xff) => Self::new(Marker::Str8, len as u64, 1),
-            (true, ..=0xffff) => Self::new(Marker::Str16, len as u64, 2),
-            (true, _) => Self::new(Marker::Str32, len as u64, 4),
-            (false, ..=0xff) => Self::new(Marker::Bin8, len as u64, 1),
-            (false, ..=0xffff) => Self::new(Marker::Bin16, len as u64, 2),
-            (false, _) => Self::new(Marker::Bin32, len as u64, 4),
+            (true, ..=31) => Self::new(marker::FIX_STR | len as u8, 0, 0),
+            (true, ..=0xff) => Self::new(marker::STR_8, len as u64, 1),
+            (true, ..=0xffff) => Self::new(marker::STR_16, len as u64, 2),
+            (true, _) => Self::new(marker::STR_32, len as u64, 4),
+            (false, ..=0xff) => Self::new(marker::BIN_8, len as u64, 1),
+            (false, ..=0xffff) => Self::new(marker::BIN_16, len as u64, 2),
+            (false, _) => Self::new(marker::BIN_32, len as u64, 4),
         }
     }
 
     /// The marker, and the lowest `width` bytes of a number.
     #[inline]
-    fn new(marker: Marker, number: u64, width: usize) -> Self {
+    fn new(marker: u8, number: u64, width: usize) -> Self {
         let mut bytes = [0; 9];
-        bytes[0] = marker.to_u8();
+        bytes[0] = marker;
         // Nothing is shifted out of what is written.
         let number = number.wrapping_shl(64 - 8 * width as u32);
         bytes[1..].copy_from_slice(&number.to_be_bytes());
@@ -181,5 +204,33 @@ fn end(out: &mut Vec<u8>, start: usize, len: u32, put_header: fn(&mut Vec<u8>, u
         out[start..].rotate_right(header_len);
         let placeholder = start + header_len;
         out.remove(placeholder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_and_strings_are_what_rmp_writes() {
+        let powers = (0..63).map(|bit| 1_i64 << bit);
+        let near = |power: i64| [power - 1, power, power.saturating_add(1)];
+        let ints = powers.flat_map(near).flat_map(|int| [int, -int]).chain([i64::MIN, i64::MAX]);
+        for int in ints {
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            put_int(&mut ours, int);
+            rmp_encode::write_sint(&mut theirs, int).unwrap();
+            assert_eq!(ours, theirs, "{int}");
+        }
+        for len in [0, 1, 7, 8, 15, 16, 31, 32, 33, 255, 256, 65535, 65536] {
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            put_string(&mut ours, &vec![b'x'; len]);
+            rmp_encode::write_str(&mut theirs, &"x".repeat(len)).unwrap();
+            assert_eq!(ours, theirs, "{len}");
+            let (mut ours, mut theirs, bytes) = (Vec::new(), Vec::new(), vec![0xff; len.max(1)]);
+            put_string(&mut ours, &bytes);
+            rmp_encode::write_bin(&mut theirs, &bytes).unwrap();
+            assert_eq!(ours, theirs, "{len}");
+        }
     }
 }
