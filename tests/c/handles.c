@@ -1,5 +1,6 @@
 /* Handles: several on one file, their ends in any order, and the log hook. */
 #include "check.h"
+#include "leaks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,10 +306,6 @@ static void stats_tell_what_there_is(void)
 
 /* --------------------------------------------------------------- exit */
 
-/* LeakSanitizer's, where it is there (scripts/sanitize): what this thread
- * allocates from now on is no leak. */
-extern void __lsan_disable(void) __attribute__((weak));
-
 /* A process that ends without close or free: exit() writes the registry. */
 static void a_normal_exit_writes_what_is_left(void)
 {
@@ -320,8 +317,7 @@ static void a_normal_exit_writes_what_is_left(void)
     child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        if (__lsan_disable != NULL)
-            __lsan_disable();
+        leaks_are_meant();
         db = open_with(path, "{\"flush_interval_ms\":600000}");
         kv = registry_of(db);
         put_int(kv, "k", 5);

@@ -153,6 +153,22 @@ t.test("a policy that reads what it is asked about denies, and takes nothing dow
     t.equal(entries.find({}), e.NONE)
 end)
 
+-- LuaJIT would go on to the end of the C stack, and the process with it.
+t.test("a policy that reads what it is asked about is asked 16 times at most", function()
+    local entries = e.open()
+    e.create(entries, "a:1")
+    local depth, most = 0, 0
+    e.some(entries.set_policy(function(_, _, id)
+        depth = depth + 1
+        most = math.max(most, depth)
+        entries.get(id)
+        depth = depth - 1
+        return true
+    end))
+    e.some(entries.get("a:1"))
+    t.equal(most, 16)
+end)
+
 t.test("a policy may read elsewhere, and keep count in the store", function()
     local entries, db = e.open({ ident = "suite" })
     local rules = e.open()

@@ -6,6 +6,7 @@
 //! stack before: it allocates nothing itself, and nothing leaves it by
 //! `longjmp`. What may raise happens inside.
 
+use std::cell::Cell;
 use std::ffi::c_int;
 
 use super::ask::write_question;
@@ -23,6 +24,33 @@ use crate::lua::userdata;
 
 /// Slots that a protected call takes of the stack of who makes it.
 const SLOTS: c_int = 4;
+
+/// How deep questions to policies nest at most. A policy that reads what it is
+/// asked about is asked again, and LuaJIT ends such only with the C stack.
+const NESTED_QUESTIONS: u32 = 16;
+
+/// A question to a policy on this thread's stack.
+struct Nested;
+
+thread_local! {
+    static NESTED: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Nested {
+    fn enter() -> Option<Self> {
+        let depth = NESTED.get();
+        (depth < NESTED_QUESTIONS).then(|| {
+            NESTED.set(depth + 1);
+            Self
+        })
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        NESTED.set(NESTED.get() - 1);
+    }
+}
 
 /// The place of the function that protected calls are made with.
 #[derive(Clone, Copy)]
@@ -86,7 +114,8 @@ impl Doorway {
         has_policy
     }
 
-    /// Asks the policy of this registry. One that fails allows nothing.
+    /// Asks the policy of this registry. One that fails allows nothing, nor
+    /// one that asks itself again and again.
     pub(super) fn allows(
         self,
         registry: usize,
@@ -94,6 +123,7 @@ impl Doorway {
         action: &[u8],
         resource: &[u8],
     ) -> bool {
+        let Some(_nested) = Nested::enter() else { return false };
         let registry = registry as i64;
         let mut job = Job::Allow { registry, actor, action, resource, allows: false };
         self.enter(&mut job) && matches!(job, Job::Allow { allows: true, .. })
