@@ -50,7 +50,7 @@ impl Batch {
     /// A bad key.
     pub fn delete(&mut self, key: &[u8]) -> Result<(), KvError> {
         key::check(key)?;
-        self.add(super::edit::tombstone(key))
+        self.add(edit::tombstone(key))
     }
 
     fn add(&mut self, cell: Value) -> Result<(), KvError> {

@@ -31,7 +31,9 @@ impl Engine {
     pub(crate) fn has_unwritten(&self) -> bool {
         self.registry_is_written_behind()
             // In this order: a flush takes its lock before it empties the lists.
-            && (self.spaces.registry.usage().dirty > 0 || self.flushing.try_lock().is_none())
+            && (self.spaces.registry.usage().dirty > 0
+                || self.flushing.try_lock().is_none()
+                || self.committer.is_ahead.load(Ordering::Acquire))
     }
 
     /// Returns when every registry write before it is in the file. A failure
