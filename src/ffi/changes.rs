@@ -55,9 +55,9 @@ unsafe fn get<'a>(changes: *const acervo_changes) -> Result<&'a Changes, Error> 
 pub unsafe extern "C" fn acervo_changes_new(base: *const acervo_snapshot) -> *mut acervo_changes {
     wall::or(std::ptr::null_mut(), || {
         // SAFETY: NULL or a live snapshot.
-        match unsafe { base.as_ref() } {
-            Some(handle) if !handle.snapshot.registry().is_forked() => {
-                let changes = handle.snapshot.changes();
+        match unsafe { acervo_snapshot::get(base) } {
+            Some(base) if !base.registry().is_forked() => {
+                let changes = base.changes();
                 Box::into_raw(Box::new(acervo_changes { changes }))
             }
             _ => std::ptr::null_mut(),

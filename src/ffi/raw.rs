@@ -27,7 +27,7 @@ pub(super) unsafe fn handle_mut<'a, T>(pointer: *mut T, name: &str) -> Result<&'
 }
 
 #[cold]
-fn is_null(name: &str) -> Error {
+pub(super) fn is_null(name: &str) -> Error {
     Error::invalid(format!("{name} is NULL"))
 }
 

@@ -3,9 +3,6 @@
 use std::ffi::c_char;
 use std::mem::ManuallyDrop;
 
-// Unlike std's it has no second count to give back.
-use triomphe::Arc;
-
 use super::database::acervo;
 use super::entry::{acervo_entries, acervo_entry};
 use super::error::{ACERVO_NOT_FOUND, ACERVO_OK, acervo_error};
@@ -15,6 +12,7 @@ use super::value::acervo_value;
 use super::wall;
 use crate::entries::{IdRef, Snapshot};
 use crate::error::Error;
+use crate::platform::thin::Thin;
 
 /// The entry registry at one version. Immutable.
 ///
@@ -24,21 +22,32 @@ use crate::error::Error;
 ///
 /// Threads: any.
 pub struct acervo_snapshot {
-    pub(super) snapshot: Snapshot,
+    // A pointer to one is a counted `Thin<Snapshot>`.
+    _opaque: [u8; 0],
 }
 
 impl acervo_snapshot {
     fn owned(snapshot: Snapshot) -> *mut Self {
-        Arc::into_raw(Arc::new(Self { snapshot })).cast_mut()
+        Thin::new(snapshot, &[], &[]).into_raw().cast()
+    }
+
+    /// The snapshot behind a handle.
+    ///
+    /// # Safety
+    ///
+    /// `pointer` is NULL or a live handle, which outlives `'a`.
+    pub(super) unsafe fn get<'a>(pointer: *const Self) -> Option<&'a Snapshot> {
+        // SAFETY: as promised by the caller.
+        (!pointer.is_null()).then(|| unsafe { Thin::head_at(pointer.cast()) })
     }
 }
 
 /// # Safety
 ///
-/// `snapshot` is NULL or a live handle.
+/// As for [`acervo_snapshot::get`].
 unsafe fn get<'a>(snapshot: *const acervo_snapshot) -> Result<&'a Snapshot, Error> {
     // SAFETY: as promised by the caller.
-    Ok(&unsafe { raw::handle(snapshot, "snapshot") }?.snapshot)
+    unsafe { acervo_snapshot::get(snapshot) }.ok_or_else(|| raw::is_null("snapshot"))
 }
 
 /// The entry registry as it is now. `out` is owned: free with
@@ -100,10 +109,11 @@ pub unsafe extern "C" fn acervo_snapshot_retain(
 ) -> *mut acervo_snapshot {
     wall::or(std::ptr::null_mut(), || {
         if !snapshot.is_null() {
-            // SAFETY: it came from Arc::into_raw and is alive; not dropping it
-            // leaves the host's reference alone.
-            let held = ManuallyDrop::new(unsafe { Arc::from_raw(snapshot) });
-            std::mem::forget(Arc::clone(&held));
+            // SAFETY: it came from `owned` and is alive; not dropping it leaves
+            // the host's reference alone.
+            let held = unsafe { Thin::<Snapshot>::from_raw(snapshot.cast_mut().cast()) };
+            let held = ManuallyDrop::new(held);
+            std::mem::forget(Thin::clone(&held));
         }
         snapshot.cast_mut()
     })
@@ -115,9 +125,8 @@ pub unsafe extern "C" fn acervo_snapshot_retain(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_snapshot_free(snapshot: *mut acervo_snapshot) {
     if !snapshot.is_null() {
-        // SAFETY: it came from Arc::into_raw, and the caller gives its
-        // reference up.
-        wall::or((), || drop(unsafe { Arc::from_raw(snapshot.cast_const()) }));
+        // SAFETY: it came from `owned`, and the caller gives its reference up.
+        wall::or((), || drop(unsafe { Thin::<Snapshot>::from_raw(snapshot.cast()) }));
     }
 }
 
@@ -128,7 +137,7 @@ pub unsafe extern "C" fn acervo_snapshot_free(snapshot: *mut acervo_snapshot) {
 pub unsafe extern "C" fn acervo_snapshot_version(snapshot: *const acervo_snapshot) -> u64 {
     wall::or(0, || {
         // SAFETY: NULL or a live snapshot.
-        unsafe { snapshot.as_ref() }.map_or(0, |handle| handle.snapshot.version())
+        unsafe { acervo_snapshot::get(snapshot) }.map_or(0, Snapshot::version)
     })
 }
 
@@ -139,7 +148,7 @@ pub unsafe extern "C" fn acervo_snapshot_version(snapshot: *const acervo_snapsho
 pub unsafe extern "C" fn acervo_snapshot_len(snapshot: *const acervo_snapshot) -> usize {
     wall::or(0, || {
         // SAFETY: NULL or a live snapshot.
-        unsafe { snapshot.as_ref() }.map_or(0, |handle| handle.snapshot.len())
+        unsafe { acervo_snapshot::get(snapshot) }.map_or(0, Snapshot::len)
     })
 }
 

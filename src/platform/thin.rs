@@ -149,6 +149,18 @@ impl<H> Thin<H> {
         std::mem::ManuallyDrop::new(self).block.as_ptr().cast()
     }
 
+    /// The head behind such a pointer.
+    ///
+    /// # Safety
+    ///
+    /// The pointer is from [`Thin::into_raw`], of the same type, and counted during
+    /// `'a`.
+    #[inline]
+    pub(crate) unsafe fn head_at<'a>(pointer: *const ()) -> &'a H {
+        // SAFETY: as promised by the caller.
+        unsafe { &(*pointer.cast::<Block<H>>()).head }
+    }
+
     /// The reverse of [`Thin::into_raw`].
     ///
     /// # Safety
