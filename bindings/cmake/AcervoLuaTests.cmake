@@ -26,9 +26,15 @@ function(acervo_lua_command out interpreter)
   set(${out} "${CMAKE_COMMAND}" -E env ${unset} "${program}" ${ARGN} PARENT_SCOPE)
 endfunction()
 
+# Under a collector that never rests, those that differ most: 5.2 and 5.3 have
+# the collector of their neighbours.
+set(acervo_gc_luas lua5.1 lua5.4 luajit)
 foreach(lua IN LISTS acervo_luas)
   acervo_lua_command(command "${lua}" "${acervo_lua_suite}/run.lua")
   foreach(pressure "" ".gc")
+    if(pressure AND NOT lua IN_LIST acervo_gc_luas)
+      continue()
+    endif()
     set(environment ${acervo_lua_environment})
     if(pressure)
       list(APPEND environment ACERVO_TEST_GC=1)

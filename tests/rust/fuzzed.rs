@@ -1,14 +1,17 @@
-//! The targets of fuzz/ without libFuzzer: over their corpora, and over
-//! mutations of those from a seed that is always the same and one that is new
-//! each time and printed.
+//! The targets of fuzz/ without libFuzzer: over their corpora, over a number of
+//! mutations of those from a seed that is always the same, and over others for
+//! a time, a minute for all targets together, from a seed that is new each time
+//! and printed.
 //!
-//! ACERVO_FUZZ_SEED and ACERVO_FUZZ_ROUNDS choose other ones.
+//! ACERVO_FUZZ_SEED and ACERVO_FUZZ_ROUNDS choose other ones; with rounds no
+//! time counts.
 #![allow(missing_docs, unreachable_pub, reason = "the targets are a module of several programs")]
 #![allow(clippy::print_stdout, reason = "seeds, to repeat a run with")]
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 #[path = "../../fuzz/targets/mod.rs"]
 mod targets;
@@ -77,6 +80,9 @@ fn mutated(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
     input
 }
 
+/// How long each target is fuzzed.
+const EACH: Duration = Duration::from_millis(7500);
+
 fn fuzz(name: &str, rounds: usize) {
     let run = TARGETS.iter().find(|target| target.0 == name).expect("a target").1;
     let corpus = corpus(name);
@@ -86,14 +92,13 @@ fn fuzz(name: &str, rounds: usize) {
     let fresh = RandomState::new().build_hasher().finish();
     let setting = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let fresh = setting("ACERVO_FUZZ_SEED").unwrap_or(fresh);
-    let rounds = setting("ACERVO_FUZZ_ROUNDS").map_or(rounds, |rounds| rounds as usize);
-    println!(
-        "{name}: {} of the corpus, {rounds} mutations each from seed 1 and {fresh}",
-        corpus.len()
-    );
-    for seed in [1, fresh] {
-        let mut random = Random(seed);
-        for round in 0..rounds {
+    let asked = setting("ACERVO_FUZZ_ROUNDS").map(|rounds| rounds as usize);
+    println!("{name}: {} of the corpus; mutations from seeds 1 and {fresh}", corpus.len());
+    let mut done = 0;
+    for (seed, has_time) in [(1, false), (fresh, asked.is_none())] {
+        let (mut random, begin) = (Random(seed), Instant::now());
+        let mut round = 0;
+        while round < asked.unwrap_or(rounds) || (has_time && begin.elapsed() < EACH) {
             let input = mutated(&mut random, &corpus);
             let result = std::panic::catch_unwind(|| run(&input));
             if let Err(panic) = result {
@@ -103,8 +108,11 @@ fn fuzz(name: &str, rounds: usize) {
                 );
                 std::panic::resume_unwind(panic);
             }
+            round += 1;
         }
+        done += round;
     }
+    println!("{name}: {done} mutations");
 }
 
 macro_rules! fuzzed {
