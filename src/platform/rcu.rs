@@ -308,7 +308,8 @@ pub(super) fn give_away(retired: Vec<Retired>) {
         orphans.extend(retired);
     } else {
         drop(orphans);
-        retired.into_iter().for_each(Retired::free);
+        // Readers may see it as they may see what this thread retires itself.
+        retired.into_iter().for_each(|it| retire(it, PORTION_BYTES / PORTION));
     }
 }
 
@@ -405,6 +406,34 @@ mod tests {
         while cell.load(Ordering::SeqCst) == 1 {
             tidy();
         }
+    }
+
+    #[test]
+    fn what_is_given_away_waits_for_readers_also_when_nobody_takes_it() {
+        let cell = leaked(1);
+        let (inside, done) = (Barrier::new(2), Barrier::new(2));
+        // SAFETY: a leaked atomic may be poisoned at any time.
+        let given = |cell: &'static AtomicUsize| unsafe {
+            Retired::new(ptr::from_ref(cell).cast_mut().cast(), poison)
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                read(|| {
+                    inside.wait();
+                    done.wait();
+                    assert_eq!(cell.load(Ordering::SeqCst), 1);
+                });
+            });
+            inside.wait();
+            // Other tests may take what waits: so again and again.
+            for _ in 0..10 {
+                give_away((0..GIVEN_AWAY).map(|_| given(leaked(1))).collect());
+            }
+            give_away(vec![given(cell)]);
+            let seen = cell.load(Ordering::SeqCst);
+            done.wait();
+            assert_eq!(seen, 1, "freed under a reader");
+        });
     }
 
     #[test]
