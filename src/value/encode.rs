@@ -47,23 +47,25 @@ pub fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Markers of MessagePack as bytes: rmp's have to be matched first.
+/// rmp's markers as bytes, made when this is compiled.
 mod marker {
-    pub(super) const FIX_STR: u8 = 0xa0;
-    pub(super) const BIN_8: u8 = 0xc4;
-    pub(super) const BIN_16: u8 = 0xc5;
-    pub(super) const BIN_32: u8 = 0xc6;
-    pub(super) const U8: u8 = 0xcc;
-    pub(super) const U16: u8 = 0xcd;
-    pub(super) const U32: u8 = 0xce;
-    pub(super) const U64: u8 = 0xcf;
-    pub(super) const I8: u8 = 0xd0;
-    pub(super) const I16: u8 = 0xd1;
-    pub(super) const I32: u8 = 0xd2;
-    pub(super) const I64: u8 = 0xd3;
-    pub(super) const STR_8: u8 = 0xd9;
-    pub(super) const STR_16: u8 = 0xda;
-    pub(super) const STR_32: u8 = 0xdb;
+    use rmp::Marker;
+
+    pub(super) const FIX_STR: u8 = Marker::FixStr(0).to_u8();
+    pub(super) const BIN_8: u8 = Marker::Bin8.to_u8();
+    pub(super) const BIN_16: u8 = Marker::Bin16.to_u8();
+    pub(super) const BIN_32: u8 = Marker::Bin32.to_u8();
+    pub(super) const U8: u8 = Marker::U8.to_u8();
+    pub(super) const U16: u8 = Marker::U16.to_u8();
+    pub(super) const U32: u8 = Marker::U32.to_u8();
+    pub(super) const U64: u8 = Marker::U64.to_u8();
+    pub(super) const I8: u8 = Marker::I8.to_u8();
+    pub(super) const I16: u8 = Marker::I16.to_u8();
+    pub(super) const I32: u8 = Marker::I32.to_u8();
+    pub(super) const I64: u8 = Marker::I64.to_u8();
+    pub(super) const STR_8: u8 = Marker::Str8.to_u8();
+    pub(super) const STR_16: u8 = Marker::Str16.to_u8();
+    pub(super) const STR_32: u8 = Marker::Str32.to_u8();
 }
 
 /// A marker with what belongs to it: an integer, or what stands before the

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use loom::thread::JoinHandle;
+
 use super::{BOTH, Model, sweep};
 use crate::atomic::{AtomicPtr, Ordering};
 use crate::kernel::{Kernel, reader, writer};
@@ -56,19 +58,22 @@ impl Shared {
     }
 }
 
+/// A thread that puts another one there and frees what was.
+fn freeing(shared: &Arc<Shared>) -> JoinHandle<()> {
+    let shared = Arc::clone(shared);
+    writer(move || {
+        retire(shared.take(), MANY);
+        tidy();
+    })
+}
+
 fn a_reader_keeps_what_it_sees() {
     let shared = Shared::new();
     let reading = reader({
         let shared = Arc::clone(&shared);
         move || shared.look()
     });
-    let writing = writer({
-        let shared = Arc::clone(&shared);
-        move || {
-            retire(shared.take(), MANY);
-            tidy();
-        }
-    });
+    let writing = freeing(&shared);
     reading.join().unwrap();
     writing.join().unwrap();
     sweep(1);
@@ -81,13 +86,7 @@ fn a_reader_that_comes_back() {
         let shared = Arc::clone(&shared);
         move || (0..3).for_each(|_| shared.look())
     });
-    let writing = writer({
-        let shared = Arc::clone(&shared);
-        move || {
-            retire(shared.take(), MANY);
-            tidy();
-        }
-    });
+    let writing = freeing(&shared);
     reading.join().unwrap();
     writing.join().unwrap();
     sweep(1);
@@ -105,13 +104,7 @@ fn a_reader_in_a_reader() {
             });
         }
     });
-    let writing = writer({
-        let shared = Arc::clone(&shared);
-        move || {
-            retire(shared.take(), MANY);
-            tidy();
-        }
-    });
+    let writing = freeing(&shared);
     reading.join().unwrap();
     writing.join().unwrap();
     sweep(1);
@@ -130,13 +123,7 @@ fn reads_that_end_in_another_order() {
             drop(second);
         }
     });
-    let writing = writer({
-        let shared = Arc::clone(&shared);
-        move || {
-            retire(shared.take(), MANY);
-            tidy();
-        }
-    });
+    let writing = freeing(&shared);
     reading.join().unwrap();
     writing.join().unwrap();
     sweep(1);
@@ -148,13 +135,7 @@ fn two_readers() {
         let shared = Arc::clone(&shared);
         reader(move || shared.look())
     });
-    let writing = writer({
-        let shared = Arc::clone(&shared);
-        move || {
-            retire(shared.take(), MANY);
-            tidy();
-        }
-    });
+    let writing = freeing(&shared);
     readers.into_iter().for_each(|it| it.join().unwrap());
     writing.join().unwrap();
     sweep(1);
