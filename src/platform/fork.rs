@@ -39,6 +39,7 @@ unsafe extern "C" fn after_in_parent() {
 unsafe extern "C" fn after_in_child() {
     super::sqlite::release_mutexes();
     super::turn::let_go_in_child();
+    super::rcu::in_child();
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 

@@ -16,12 +16,13 @@
 //! After M. Desnoyers et al., "User-Level Implementations of Read-Copy Update",
 //! IEEE Transactions on Parallel and Distributed Systems 23(2), 2012.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ptr;
 
 use super::barrier::{self, Barrier};
-use super::fork::{self, PerProcess};
+use super::fork::PerProcess;
 use super::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use super::sync::{Mutex, thread_local};
 
@@ -132,7 +133,6 @@ impl Domain {
 }
 
 /// What a thread has retired, on its way from `fresh` by `waiting` to `free`.
-#[derive(Default)]
 struct Limbo {
     fresh: Vec<Retired>,
     fresh_bytes: usize,
@@ -148,6 +148,16 @@ struct Limbo {
 const AT_A_TIME: usize = 2;
 
 impl Limbo {
+    const fn new() -> Self {
+        Self {
+            fresh: Vec::new(),
+            fresh_bytes: 0,
+            waiting: Vec::new(),
+            blockers: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
     /// Gives what is to be freed now.
     #[inline]
     fn add(&mut self, retired: Retired, bytes: usize) -> [Option<Retired>; AT_A_TIME] {
@@ -191,58 +201,72 @@ impl Limbo {
 
 /// A thread, as this module knows it.
 struct Local {
-    /// The process that `reader` belongs to.
-    generation: Cell<u32>,
+    /// None before its first read, after a fork, and when it ends.
     reader: Cell<Option<&'static Reader>>,
-    limbo: RefCell<Option<Limbo>>,
+    /// Used only while there is a reader.
+    limbo: ManuallyDrop<RefCell<Limbo>>,
 }
 
 thread_local! {
+    // Without a destructor, so that reaching it costs little; `KEEPER` has one.
     static LOCAL: Local = const {
-        Local { generation: Cell::new(0), reader: Cell::new(None), limbo: RefCell::new(None) }
+        Local { reader: Cell::new(None), limbo: ManuallyDrop::new(RefCell::new(Limbo::new())) }
     };
+    /// Leaves when the thread ends.
+    static KEEPER: Keeper = const { Keeper };
+}
+
+struct Keeper;
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // It has no destructor, so it is there.
+        let _ = LOCAL.try_with(Local::leave);
+    }
 }
 
 impl Local {
-    #[inline]
+    #[inline(always)]
     fn reader(&self) -> &'static Reader {
-        match self.reader.get() {
-            Some(reader) if self.generation.get() == fork::generation() => reader,
-            _ => self.join(),
-        }
+        self.reader.get().unwrap_or_else(|| self.join())
     }
 
     #[cold]
     fn join(&self) -> &'static Reader {
         let reader = DOMAIN.get().join();
-        // In a forked child, what waited waits for threads of the parent.
-        std::mem::forget(self.limbo.take());
-        self.generation.set(fork::generation());
-        self.reader.set(Some(reader));
+        if KEEPER.try_with(|_| ()).is_ok() {
+            self.reader.set(Some(reader));
+        }
+        // Else the thread is ending, and the reader stays taken, which is rare.
         reader
     }
 
-    /// What `work` gives is freed by the caller, with the limbo left alone:
-    /// freeing may retire more.
-    #[inline]
-    fn with_limbo<R>(&self, work: impl FnOnce(&mut Limbo) -> R) -> R {
-        self.reader();
-        work(self.limbo.borrow_mut().get_or_insert_default())
+    fn leave(&self) {
+        let Some(reader) = self.reader.take() else { return };
+        let limbo = self.limbo.replace(Limbo::new());
+        DOMAIN.get().orphans.lock().extend(limbo.all());
+        reader.is_taken.store(false, Ordering::Release);
+    }
+
+    /// The limbo, unless the thread is ending. What is to be freed is freed
+    /// without it: freeing may retire more.
+    #[inline(always)]
+    fn limbo(&self) -> Option<RefMut<'_, Limbo>> {
+        if self.reader.get().is_none() {
+            self.join();
+            self.reader.get()?;
+        }
+        Some(self.limbo.borrow_mut())
     }
 }
 
-impl Drop for Local {
-    fn drop(&mut self) {
-        let Some(reader) = self.reader.get() else { return };
-        if self.generation.get() != fork::generation() {
-            std::mem::forget(self.limbo.take());
-            return;
-        }
-        if let Some(limbo) = self.limbo.take() {
-            DOMAIN.get().orphans.lock().extend(limbo.all());
-        }
-        reader.is_taken.store(false, Ordering::Release);
-    }
+/// A forked child has readers of its own, and one thread, which calls this.
+/// What waited there waits for threads of the parent.
+pub(super) fn in_child() {
+    let _ = LOCAL.try_with(|local| {
+        local.reader.set(None);
+        std::mem::forget(local.limbo.replace(Limbo::new()));
+    });
 }
 
 /// Runs `body`, during which nothing is freed that is reachable now.
@@ -256,16 +280,10 @@ pub(super) fn read<R>(body: impl FnOnce() -> R) -> R {
 /// reachable now.
 #[inline(always)]
 pub(super) fn enter() -> Reading {
-    let reader = LOCAL.try_with(Local::reader).unwrap_or_else(|_| join_at_exit());
+    // It has no destructor, so it is always there.
+    let reader = LOCAL.try_with(Local::reader).unwrap_or_else(|_| DOMAIN.get().join());
     barrier::begin_to_read(&reader.count, reader.count.load(Ordering::Relaxed) + 1);
     Reading { reader, _of_this_thread: PhantomData }
-}
-
-/// A reader for a thread whose own is gone already. It stays taken: this is
-/// the end of the thread, and rare.
-#[cold]
-fn join_at_exit() -> &'static Reader {
-    DOMAIN.get().join()
 }
 
 /// A read that is not over. Of this thread, which ends it.
@@ -288,12 +306,11 @@ impl Drop for Reading {
 #[inline]
 pub(super) fn retire(retired: Retired, bytes: usize) {
     let mut retired = Some(retired);
-    let add =
-        |local: &Local| retired.take().map(|it| local.with_limbo(|limbo| limbo.add(it, bytes)));
+    let add = |local: &Local| Some(local.limbo()?.add(retired.take()?, bytes));
     match LOCAL.try_with(add) {
-        Ok(free) => free.into_iter().flatten().flatten().for_each(Retired::free),
+        Ok(Some(free)) => free.into_iter().flatten().for_each(Retired::free),
         // The thread is ending.
-        Err(_) => DOMAIN.get().orphans.lock().extend(retired),
+        _ => DOMAIN.get().orphans.lock().extend(retired),
     }
 }
 
@@ -315,11 +332,12 @@ pub(super) fn give_away(retired: Vec<Retired>) {
 
 /// Frees what this thread has retired, as far as nobody reads it.
 pub(crate) fn tidy() {
-    let take = |limbo: &mut Limbo| {
+    let take = |local: &Local| {
+        let mut limbo = local.limbo()?;
         limbo.turn();
-        std::mem::take(&mut limbo.free)
+        Some(std::mem::take(&mut limbo.free))
     };
-    let free = LOCAL.try_with(|local| local.with_limbo(take));
+    let free = LOCAL.try_with(take).ok().flatten();
     free.unwrap_or_default().into_iter().for_each(Retired::free);
 }
 
@@ -382,7 +400,7 @@ mod tests {
             is_taken: AtomicBool::new(true),
             next: AtomicPtr::new(ptr::null_mut()),
         }));
-        let mut limbo = Limbo { blockers: vec![(reader, 1)], ..Limbo::default() };
+        let mut limbo = Limbo { blockers: vec![(reader, 1)], ..Limbo::new() };
         // As a table that is cleared retires its shards, and a cell after them.
         for bytes in [usize::MAX / 2, usize::MAX / 2, 100] {
             // SAFETY: a leaked atomic may be poisoned at any time.

@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::ptr;
+use std::{mem, ptr};
 
 use crate::kernel;
 
@@ -13,7 +13,12 @@ type Key = (usize, usize);
 
 std::thread_local! {
     /// All threads of a model are one of the system's.
-    static VALUES: RefCell<BTreeMap<Key, Box<dyn Any>>> = const { RefCell::new(BTreeMap::new()) };
+    static VALUES: RefCell<BTreeMap<Key, Local>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+struct Local {
+    value: Box<dyn Any>,
+    has_destructor: bool,
 }
 
 pub struct LocalKey<T: 'static>(pub fn() -> T);
@@ -26,29 +31,35 @@ impl<T: 'static> LocalKey<T> {
         let thread = kernel::thread().ok_or(HasEnded)?;
         let key = (thread, ptr::from_ref(self).addr());
         let value: *const T = VALUES.with_borrow_mut(|values| {
-            let value = values.entry(key).or_insert_with(|| Box::new((self.0)()));
-            ptr::from_ref(value.downcast_ref().unwrap())
+            let local = values.entry(key).or_insert_with(|| Local {
+                value: Box::new((self.0)()),
+                has_destructor: mem::needs_drop::<T>(),
+            });
+            ptr::from_ref(local.value.downcast_ref().unwrap())
         });
         // SAFETY: in a box of its own, until this thread ends.
         Ok(work(unsafe { &*value }))
     }
 }
 
-/// This thread ends, and what it has is dropped.
+/// This thread ends, and what it has is dropped: what has no destructor last,
+/// as that is there for those that have one.
 pub fn drop_all() {
     let thread = kernel::thread();
-    while let Some(value) = VALUES.with_borrow_mut(|values| {
-        let key = values.keys().copied().find(|key| Some(key.0) == thread)?;
+    while let Some(local) = VALUES.with_borrow_mut(|values| {
+        let of_thread = values.iter().filter(|(key, _)| Some(key.0) == thread);
+        let key = *of_thread.min_by_key(|(_, local)| !local.has_destructor)?.0;
         values.remove(&key)
     }) {
-        drop(value);
+        drop(local);
     }
 }
 
 /// As std's, of which the values are constant.
 macro_rules! constant {
-    (static $name:ident: $type:ty = const $value:block;) => {
+    ($($(#[$doc:meta])* static $name:ident: $type:ty = const $value:block;)*) => {$(
+        $(#[$doc])*
         static $name: crate::local::LocalKey<$type> = crate::local::LocalKey(|| $value);
-    };
+    )*};
 }
 pub(crate) use constant;
