@@ -9,7 +9,7 @@ mod mark;
 mod room;
 mod sweep;
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
 
@@ -77,6 +77,15 @@ struct Shard<'a> {
     hasher: &'a RandomState,
 }
 
+/// The hash of a key. Keys are hashed alone, so their length, which the hash
+/// knows, need not be mixed in once more.
+#[inline(always)]
+fn hash_of(hasher: &RandomState, key: &[u8]) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(key);
+    hasher.finish()
+}
+
 /// Whether a cell is that of `key`.
 #[inline]
 fn has_key(key: &[u8]) -> impl Fn(&Value) -> bool {
@@ -84,7 +93,7 @@ fn has_key(key: &[u8]) -> impl Fn(&Value) -> bool {
 }
 
 /// Keys are short: most are compared as two words.
-#[inline]
+#[inline(always)]
 fn is_same_key(key: &[u8], other: &[u8]) -> bool {
     if key.len() != other.len() {
         return false;
@@ -92,8 +101,13 @@ fn is_same_key(key: &[u8], other: &[u8]) -> bool {
     let ends = |bytes: &[u8]| Some((*bytes.first_chunk::<8>()?, *bytes.last_chunk::<8>()?));
     match (ends(key), ends(other)) {
         (Some(ends), Some(other_ends)) if key.len() <= 16 => ends == other_ends,
-        _ => key == other,
+        _ => are_equal(key, other),
     }
+}
+
+#[inline(never)]
+fn are_equal(key: &[u8], other: &[u8]) -> bool {
+    key == other
 }
 
 impl Shard<'_> {
@@ -138,7 +152,7 @@ impl Shard<'_> {
 
     /// Puts `cell` in the place of its key's present one, which is given back.
     /// `mark` tells the new cell's mark from that of the present one.
-    #[inline]
+    #[inline(always)]
     fn set(
         &mut self,
         hash: u64,
@@ -156,7 +170,7 @@ impl Shard<'_> {
             }
             None => {
                 let hasher = self.hasher;
-                self.cells.insert(hash, cell, |cell| hasher.hash_one(cell.key()));
+                self.cells.insert(hash, cell, |cell| hash_of(hasher, cell.key()));
                 None
             }
         };
@@ -199,7 +213,7 @@ impl Shard<'_> {
     fn remove(&mut self, hash: u64, key: &[u8]) -> Option<TakenOut<Value>> {
         let (place, _) = self.cells.find(hash, has_key(key))?;
         let hasher = self.hasher;
-        let old = self.cells.remove(place, |cell| hasher.hash_one(cell.key()));
+        let old = self.cells.remove(place, |cell| hash_of(hasher, cell.key()));
         self.count_out(&old);
         Some(old)
     }
@@ -262,6 +276,11 @@ impl Table {
         Self { shards, hasher: RandomState::default() }
     }
 
+    #[inline(always)]
+    fn hash(&self, key: &[u8]) -> u64 {
+        hash_of(&self.hasher, key)
+    }
+
     #[inline]
     fn cells(&self, hash: u64) -> &Cells<Value, Kept> {
         &self.shards[self.shard_number(hash)].0
@@ -284,29 +303,28 @@ impl Table {
 
     #[inline]
     fn shard_number(&self, hash: u64) -> usize {
-        // Neither the bits where a search begins nor most of those that the
-        // slots keep.
-        (hash >> 44) as usize & (self.shards.len() - 1)
+        // Neither the bits where a search begins nor those that the slots keep.
+        hash as usize & (self.shards.len() - 1)
     }
 
     /// The cell of `key` if it is visible.
     #[inline(always)]
-    pub(super) fn get(&self, key: &[u8]) -> Option<Found<'_, Value>> {
-        let hash = self.hasher.hash_one(key);
+    pub(super) fn get(&self, key: &[u8]) -> Option<Found<Value>> {
+        let hash = self.hash(key);
         let found = self.cells(hash).get(hash, has_key(key))?;
         is_visible(&found).then_some(found)
     }
 
     /// The mark of the cell of `key`, tombstones and expired cells too.
     pub(super) fn mark(&self, key: &[u8]) -> Option<Mark> {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         self.cells(hash).get(hash, has_key(key)).map(|cell| Mark::of(&cell))
     }
 
     /// Puts a new cell under `key`, whatever is there; key and value are copied.
     /// `written_behind`: it must reach the log later. Tells by how many bytes
     /// the table grew.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(
         &self,
         key: &[u8],
@@ -315,7 +333,7 @@ impl Table {
         written_behind: bool,
         room: Room,
     ) -> Result<isize, KvError> {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         let cells = self.cells(hash);
         // Making the new cell takes as long as fetching the old one.
         cells.prefetch(hash);
@@ -344,7 +362,7 @@ impl Table {
         written_behind: bool,
         room: Room,
     ) -> Result<(Outcome, isize), KvError> {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         let mut shard = self.shard(hash);
         let (outcome, grown, replaced) = shard.edit(hash, key, edit, written_behind, room)?;
         drop(shard);
@@ -361,7 +379,7 @@ impl Table {
         written_behind: bool,
         room: Room,
     ) -> Result<isize, KvError> {
-        let places: Vec<u64> = edits.iter().map(|(key, _)| self.hasher.hash_one(&**key)).collect();
+        let places: Vec<u64> = edits.iter().map(|(key, _)| self.hash(key)).collect();
         // Locked in their order, as everybody who locks several does.
         let mut wanted: Vec<usize> = places.iter().map(|&hash| self.shard_number(hash)).collect();
         sorting::sort(&mut wanted);
@@ -401,7 +419,7 @@ impl Table {
     /// what another process wrote after that is later. Tells by how many bytes
     /// the table grew.
     pub(super) fn take_in(&self, cell: Value, seq: i64) -> isize {
-        let hash = self.hasher.hash_one(cell.key());
+        let hash = self.hash(cell.key());
         let mut shard = self.shard(hash);
         let before = shard.cells.bytes;
         let stays = shard.find(hash, cell.key()).is_some_and(|present| {
@@ -431,7 +449,7 @@ impl Table {
 
     /// The row of `key` moved from `from` to `to`.
     pub(super) fn moved(&self, key: &[u8], from: i64, to: i64) {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         let shard = self.shard(hash);
         if let Some(cell) = shard.find(hash, key) {
             let mark = Mark::of(&cell);
@@ -487,10 +505,8 @@ impl Table {
                 .filter(|cell| !Mark::of(cell).is_unwritten() && !keep(cell))
                 .map(|cell| cell.clone())
                 .collect();
-            let gone: Vec<_> = gone
-                .iter()
-                .map(|cell| shard.remove(self.hasher.hash_one(cell.key()), cell.key()))
-                .collect();
+            let gone: Vec<_> =
+                gone.iter().map(|cell| shard.remove(self.hash(cell.key()), cell.key())).collect();
             freed += before - shard.cells.bytes;
             // Giving them up needs no lock.
             drop(shard);

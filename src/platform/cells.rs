@@ -23,7 +23,7 @@ use super::lock::{Lock, LockGuard};
 use super::rcu::{self, Retired};
 use super::sync::atomic::{AtomicPtr, Ordering};
 use super::thin::{IsThin, Thin};
-use buckets::{Array, Bucket, EMPTY, GAP, HELD, Place, WIDTH, first_bucket, free_place, tag_of};
+use buckets::{Array, Bucket, Buckets, EMPTY, FEWEST, GAP, HELD, Place, WIDTH, free_place, tag_of};
 use slot::into_slot;
 pub(crate) use slot::{Found, Seen};
 pub(crate) use taken_out::{TakenOut, give_back, give_back_taken_out};
@@ -46,7 +46,7 @@ struct Owned<S> {
 impl<T: IsThin, S: Default> Default for Cells<T, S> {
     fn default() -> Self {
         Self {
-            array: AtomicPtr::new(ptr::null_mut()),
+            array: AtomicPtr::new(Array::new(FEWEST).tagged),
             owned: Lock::new(Owned { used: 0, live: 0, kept: S::default() }),
             _owns: PhantomData,
         }
@@ -59,36 +59,77 @@ impl<T: IsThin, S: Default> Default for Cells<T, S> {
 ///
 /// The cells that are in the buckets now are not freed during `'a`.
 #[inline(always)]
-unsafe fn find<T: IsThin>(
-    buckets: &[Bucket],
+unsafe fn find<'a, T: IsThin>(
+    buckets: Buckets<'a>,
     hash: u64,
     is: impl Fn(&T) -> bool,
-) -> Option<(Place, Seen<'_, T>)> {
+) -> Option<(Place, Seen<'a, T>)> {
+    // Nearly always it is the first that it may be.
+    let bucket = buckets.at_home(hash);
+    let candidates = bucket.look_for(tag_of(hash));
+    if candidates != 0 {
+        // SAFETY: as promised by the caller.
+        let found = unsafe { test(bucket, candidates, &is) };
+        if let Some((slot, seen)) = found {
+            return Some((Place { number: buckets.home(hash), slot }, seen));
+        }
+    }
+    // SAFETY: as promised by the caller.
+    unsafe { search(buckets, hash, &is) }
+}
+
+/// As [`find`], one candidate after the other.
+///
+/// # Safety
+///
+/// As for [`find`].
+#[inline(never)]
+unsafe fn search<'a, T: IsThin>(
+    buckets: Buckets<'a>,
+    hash: u64,
+    is: &impl Fn(&T) -> bool,
+) -> Option<(Place, Seen<'a, T>)> {
     let tag = tag_of(hash);
-    let mut number = first_bucket(hash, buckets);
+    let mut number = buckets.home(hash);
     loop {
-        let bucket = buckets.get(number)?;
+        let bucket = buckets.at(number);
         let mut candidates = bucket.look_for(tag);
         while candidates != 0 {
-            let slot = candidates.trailing_zeros() as usize / 8;
-            // The cell may have been changed for another since: then that one
-            // has the same key, or is not the wanted one.
-            let cell = bucket.cells[slot].load(Ordering::Acquire);
-            if !cell.is_null() {
-                Thin::<T::Head>::prefetch(cell);
-                // SAFETY: as promised by the caller.
-                let seen = unsafe { Seen::new(cell) };
-                if is(&seen) {
-                    return Some((Place { number, slot }, seen));
-                }
+            // SAFETY: as promised by the caller.
+            if let Some((slot, seen)) = unsafe { test(bucket, candidates, is) } {
+                return Some((Place { number, slot }, seen));
             }
             candidates &= candidates - 1;
         }
         if bucket.has_empty_slot() {
             return None;
         }
-        number = (number + 1) & (buckets.len() - 1);
+        number += 1;
     }
+}
+
+/// The first candidate of a bucket and its slot, if it `is` the wanted one.
+///
+/// # Safety
+///
+/// As for [`find`].
+#[inline(always)]
+unsafe fn test<'a, T: IsThin>(
+    bucket: &'a Bucket,
+    candidates: u64,
+    is: &impl Fn(&T) -> bool,
+) -> Option<(usize, Seen<'a, T>)> {
+    let slot = candidates.trailing_zeros() as usize / 8;
+    // The cell may have been changed for another since: then that one has the
+    // same key, or is not the wanted one.
+    let cell = bucket.cells[slot].load(Ordering::Acquire);
+    if cell.is_null() {
+        return None;
+    }
+    Thin::<T::Head>::prefetch(cell);
+    // SAFETY: as promised by the caller.
+    let seen = unsafe { Seen::new(cell) };
+    is(&seen).then_some((slot, seen))
 }
 
 /// Every cell.
@@ -96,7 +137,7 @@ unsafe fn find<T: IsThin>(
 /// # Safety
 ///
 /// As for [`find`].
-unsafe fn every<'a, T: IsThin + 'a>(buckets: &'a [Bucket]) -> impl Iterator<Item = Seen<'a, T>> {
+unsafe fn every<'a, T: IsThin + 'a>(buckets: Buckets<'a>) -> impl Iterator<Item = Seen<'a, T>> {
     let cells = buckets.iter().flat_map(|bucket| &bucket.cells);
     let cells = cells.map(|cell| cell.load(Ordering::Acquire)).filter(|cell| !cell.is_null());
     // SAFETY: as promised by the caller.
@@ -105,7 +146,7 @@ unsafe fn every<'a, T: IsThin + 'a>(buckets: &'a [Bucket]) -> impl Iterator<Item
 
 impl<T: IsThin, S> Cells<T, S> {
     /// The array, as a reader may see it.
-    #[inline]
+    #[inline(always)]
     fn array(&self) -> Array {
         let array = Array { tagged: self.array.load(Ordering::Acquire) };
         if array.is_held() { self.wait() } else { array }
@@ -120,7 +161,10 @@ impl<T: IsThin, S> Cells<T, S> {
     /// The cell that has this hash and `is` the wanted one. Waits for nobody,
     /// unless somebody makes several changes at once.
     #[inline(always)]
-    pub(crate) fn get(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<Found<'_, T>> {
+    pub(crate) fn get(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<Found<T>>
+    where
+        T: 'static,
+    {
         let reading = rcu::enter();
         // SAFETY: both were reachable after the read began, and it lasts for
         // as long as what is found.
@@ -134,7 +178,7 @@ impl<T: IsThin, S> Cells<T, S> {
         let _reading = rcu::enter();
         // SAFETY: it was reachable after the read began.
         let buckets = unsafe { self.array().buckets() };
-        let Some(bucket) = buckets.get(first_bucket(hash, buckets)) else { return };
+        let bucket = buckets.at_home(hash);
         let candidates = bucket.look_for(tag_of(hash));
         if candidates != 0 {
             let slot = candidates.trailing_zeros() as usize / 8;
@@ -160,11 +204,12 @@ impl<T: IsThin, S> Cells<T, S> {
 
 impl<T: IsThin, S> Drop for Cells<T, S> {
     fn drop(&mut self) {
-        let tagged = *self.array.get_mut();
-        if !tagged.is_null() {
-            // SAFETY: readers borrow the cells, so there are none.
-            unsafe { free_with_cells::<T>(tagged.cast()) };
-        }
+        let array = Array { tagged: *self.array.get_mut() };
+        // What was found in it may still be read.
+        // SAFETY: nobody reaches the array any more, nor the cells through it.
+        let retired = unsafe { Retired::new(array.tagged.cast(), free_with_cells::<T>) };
+        // SAFETY: it was not freed yet.
+        rcu::retire(retired, unsafe { array.buckets() }.len() * size_of::<Bucket>());
     }
 }
 
@@ -202,9 +247,9 @@ impl<T: IsThin, S> Locked<'_, T, S> {
     }
 
     #[inline]
-    fn buckets(&self) -> &[Bucket] {
+    fn buckets(&self) -> Buckets<'_> {
         // SAFETY: only who has the lock takes the array out.
-        unsafe { self.array().buckets() }
+        unsafe { self.array().released().buckets() }
     }
 
     /// Shows readers another array; gives the one before.
@@ -216,7 +261,7 @@ impl<T: IsThin, S> Locked<'_, T, S> {
     }
 
     /// The cell with this hash that `is` the wanted one, and its place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<(Place, Seen<'_, T>)> {
         // SAFETY: only who has the lock takes something out.
         unsafe { find(self.buckets(), hash, is) }
@@ -231,7 +276,7 @@ impl<T: IsThin, S> Locked<'_, T, S> {
     /// Puts `cell`, which has the same key, in the place of the one there.
     #[inline]
     pub(crate) fn replace(&mut self, place: Place, cell: T) -> TakenOut<T> {
-        let slot = &self.buckets()[place.number].cells[place.slot];
+        let slot = &self.buckets().at(place.number).cells[place.slot];
         let old = slot.load(Ordering::Relaxed);
         slot.store(into_slot(cell), Ordering::Release);
         // SAFETY: a place has a cell until the next change.
@@ -245,7 +290,7 @@ impl<T: IsThin, S> Locked<'_, T, S> {
             self.renew(hash_of);
         }
         let place = free_place(self.buckets(), hash);
-        let bucket = &self.buckets()[place.number];
+        let bucket = self.buckets().at(place.number);
         let was_empty = bucket.tag(place.slot) == EMPTY;
         // Who sees the tag sees the cell.
         bucket.cells[place.slot].store(into_slot(cell), Ordering::Release);
@@ -256,13 +301,13 @@ impl<T: IsThin, S> Locked<'_, T, S> {
 
     /// Takes the cell out.
     pub(crate) fn remove(&mut self, place: Place, hash_of: impl Fn(&T) -> u64) -> TakenOut<T> {
-        let bucket = &self.buckets()[place.number];
+        let bucket = self.buckets().at(place.number);
         let slot = &bucket.cells[place.slot];
         let old = slot.load(Ordering::Relaxed);
         slot.store(ptr::null_mut(), Ordering::Release);
         bucket.set_tag(place.slot, GAP);
         self.owned.live -= 1;
-        if self.owned.live * 8 < self.buckets().len() * WIDTH && self.buckets().len() > 1 {
+        if self.owned.live * 8 < self.buckets().len() * WIDTH && self.buckets().len() > FEWEST {
             self.renew(hash_of);
         }
         // SAFETY: a place has a cell until the next change.
@@ -272,12 +317,10 @@ impl<T: IsThin, S> Locked<'_, T, S> {
     /// Takes everything out.
     pub(crate) fn clear(&mut self) {
         (self.owned.used, self.owned.live) = (0, 0);
-        let old = self.set_array(Array::NONE);
-        if !old.tagged.is_null() {
-            // SAFETY: no longer reachable, and its cells with it.
-            let retired = unsafe { Retired::new(old.tagged.cast(), free_with_cells::<T>) };
-            rcu::retire(retired, usize::MAX / 2);
-        }
+        let old = self.set_array(Array::new(FEWEST));
+        // SAFETY: no longer reachable, and its cells with it.
+        let retired = unsafe { Retired::new(old.tagged.cast(), free_with_cells::<T>) };
+        rcu::retire(retired, usize::MAX / 2);
     }
 
     /// Moves the cells to an array of the right size, without gaps.
@@ -285,24 +328,22 @@ impl<T: IsThin, S> Locked<'_, T, S> {
     fn renew(&mut self, hash_of: impl Fn(&T) -> u64) {
         let live = self.owned.live;
         self.owned.used = live;
-        let new = Array::new(((live + 1) * 2).div_ceil(WIDTH).next_power_of_two());
+        let new = Array::new(((live + 1) * 2).div_ceil(WIDTH).next_power_of_two().max(FEWEST));
         // SAFETY: just made.
         let buckets = unsafe { new.buckets() };
         for seen in self.iter() {
             let hash = hash_of(&seen);
             let place = free_place(buckets, hash);
-            let bucket = &buckets[place.number];
+            let bucket = buckets.at(place.number);
             // The slot's count moves along.
             let cell = into_slot(ManuallyDrop::into_inner(seen.cell));
             bucket.cells[place.slot].store(cell, Ordering::Relaxed);
             bucket.set_tag(place.slot, tag_of(hash));
         }
-        let bytes = size_of_val(buckets);
+        let bytes = buckets.len() * size_of::<Bucket>();
         let old = self.set_array(new);
-        if !old.tagged.is_null() {
-            // SAFETY: no longer reachable; the new array has its cells.
-            rcu::retire(unsafe { Retired::new(old.tagged.cast(), free_array) }, bytes);
-        }
+        // SAFETY: no longer reachable; the new array has its cells.
+        rcu::retire(unsafe { Retired::new(old.tagged.cast(), free_array) }, bytes);
     }
 }
 

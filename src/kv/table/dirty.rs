@@ -1,7 +1,5 @@
 //! Cells on their way to the file.
 
-use std::hash::BuildHasher;
-
 use super::mark::Mark;
 use super::{Padded, Shard, Table, cost, is_tombstone};
 use crate::platform::cells::give_back;
@@ -57,7 +55,7 @@ impl Table {
     fn landed(&self, cells: &[Value], is_written: bool) -> usize {
         let mut freed = 0;
         for cell in cells {
-            let hash = self.hasher.hash_one(cell.key());
+            let hash = self.hash(cell.key());
             let mut shard = self.shard(hash);
             // If the key has another cell by now, that one is listed already.
             if shard.cells.find(hash, |present| present.is_same_cell(cell)).is_none() {

@@ -1,7 +1,5 @@
 //! Freeing what has expired.
 
-use std::hash::BuildHasher;
-
 use super::mark::Mark;
 use super::{Padded, Shard, Table, cost};
 use crate::platform::cells::{TakenOut, give_back_taken_out};
@@ -58,7 +56,7 @@ impl Table {
                 // The file still has an older state that must not come back.
                 shard.cells.expiries.add(now + 1000, hash);
             } else {
-                let hash = self.hasher.hash_one(cell.key());
+                let hash = self.hash(cell.key());
                 gone.extend(shard.remove(hash, cell.key()));
             }
         }

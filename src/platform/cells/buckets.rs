@@ -1,5 +1,6 @@
 //! Buckets: slots for pointers to cells, and what tells them apart.
 
+use std::marker::PhantomData;
 use std::ptr;
 
 use crate::platform::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
@@ -27,10 +28,10 @@ const HIGH_BITS: u64 = 0x0080_8080_8080_8080;
 const LOW_BITS: u64 = 0x0001_0101_0101_0101;
 
 /// That of a cell.
-#[inline]
+#[inline(always)]
 pub(super) fn tag_of(hash: u64) -> u8 {
-    // The bits that neither choose a shard nor a bucket.
-    ((hash >> 56) as u8).max(GAP + 1)
+    // Bits that neither choose a shard nor a bucket.
+    ((hash >> 8) as u8).max(GAP + 1)
 }
 
 /// The highest bit of each byte that is 0; also of some that follow one.
@@ -41,7 +42,7 @@ fn zero_bytes(word: u64) -> u64 {
 
 impl Bucket {
     /// The slots that may have this tag: the highest bits of their bytes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn look_for(&self, tag: u8) -> u64 {
         zero_bytes(self.tags.load(Ordering::Acquire) ^ (LOW_BITS * u64::from(tag)))
     }
@@ -68,28 +69,33 @@ impl Bucket {
     }
 }
 
-/// Buckets as one pointer: their address; in its top byte, which no address of
-/// user space has, the binary logarithm of how many there are; in its lowest
-/// bit whether readers must wait.
+/// An array of buckets as one pointer: its address; in its top byte, which no
+/// address of user space has, how far a hash is shifted to give the number of
+/// a bucket; in its lowest bit whether readers must wait.
+///
+/// What a search has to know about the array is in the pointer, as a line in
+/// front of each array would lie in the same few sets of the cache.
 #[derive(Clone, Copy)]
 pub(super) struct Array {
     pub(super) tagged: *mut Bucket,
 }
 
 pub(super) const HELD: usize = 1;
-const SIZE_SHIFT: u32 = 56;
+const SHIFT_AT: u32 = 56;
+
+/// A shift by all bits is none.
+pub(super) const FEWEST: usize = 2;
 
 impl Array {
-    pub(super) const NONE: Self = Self { tagged: ptr::null_mut() };
-
-    /// Buckets that are empty.
+    /// Buckets that are empty, a power of two of them, [`FEWEST`] or more.
     pub(super) fn new(buckets: usize) -> Self {
         let new: Box<[Bucket]> = (0..buckets).map(|_| Bucket::default()).collect();
-        let size = (buckets.trailing_zeros() as usize) << SIZE_SHIFT;
-        Self { tagged: Box::into_raw(new).cast::<Bucket>().map_addr(|address| address | size) }
+        let shift = (u64::BITS - buckets.trailing_zeros()) as usize;
+        let address = Box::into_raw(new).cast::<Bucket>();
+        Self { tagged: address.map_addr(|address| address | shift << SHIFT_AT) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_held(self) -> bool {
         self.tagged.addr() & HELD != 0
     }
@@ -100,26 +106,73 @@ impl Array {
         Self { tagged: self.tagged.map_addr(|address| address & !HELD) }
     }
 
+    /// The array must not be held.
+    ///
     /// # Safety
     ///
     /// During `'a` the array is reachable under a lock that is held, or was
     /// when a read began that is not over.
-    #[inline]
-    pub(super) unsafe fn buckets<'a>(self) -> &'a [Bucket] {
-        if self.released().tagged.is_null() {
-            return &[];
-        }
-        // SAFETY: made by `new` with this length, not freed before the caller
-        // is done.
-        unsafe { &*self.slice() }
+    #[inline(always)]
+    pub(super) unsafe fn buckets<'a>(self) -> Buckets<'a> {
+        let first = self.tagged.map_addr(|address| address << 8 >> 8);
+        Buckets { first, shift: (self.tagged.addr() >> SHIFT_AT) as u8, _array: PhantomData }
     }
 
-    /// Not for [`Array::NONE`].
+    /// # Safety
+    ///
+    /// Nobody else has the array.
+    pub(super) unsafe fn free(self) {
+        // SAFETY: as promised by the caller.
+        let buckets = unsafe { self.released().buckets() };
+        let slice = ptr::slice_from_raw_parts_mut(buckets.first.cast_mut(), buckets.len());
+        // SAFETY: made by `new` with this length, given up by the caller.
+        drop(unsafe { Box::from_raw(slice) });
+    }
+}
+
+/// The buckets of an array.
+#[derive(Clone, Copy)]
+pub(super) struct Buckets<'a> {
+    first: *const Bucket,
+    shift: u8,
+    _array: PhantomData<&'a [Bucket]>,
+}
+
+impl<'a> Buckets<'a> {
+    /// How many there are.
+    pub(super) fn len(self) -> usize {
+        self.last() + 1
+    }
+
     #[inline]
-    pub(super) fn slice(self) -> *mut [Bucket] {
-        let len = 1 << (self.tagged.addr() >> SIZE_SHIFT);
-        let first = self.tagged.map_addr(|address| address & ((1 << SIZE_SHIFT) - 1) & !HELD);
-        ptr::slice_from_raw_parts_mut(first, len)
+    fn last(self) -> usize {
+        (u64::MAX >> (self.shift & 63)) as usize
+    }
+
+    /// The number of the bucket where a search for a hash begins. It goes on
+    /// with the numbers after that.
+    #[inline(always)]
+    pub(super) fn home(self, hash: u64) -> usize {
+        (hash >> (self.shift & 63)) as usize
+    }
+
+    /// The bucket of that number.
+    #[inline(always)]
+    pub(super) fn at_home(self, hash: u64) -> &'a Bucket {
+        // SAFETY: so many bits of the hash are left that there are as many, for
+        // as long as the array is borrowed.
+        unsafe { &*self.first.add(self.home(hash)) }
+    }
+
+    /// The bucket with a number; behind the last comes the first again.
+    #[inline]
+    pub(super) fn at(self, number: usize) -> &'a Bucket {
+        // SAFETY: as above.
+        unsafe { &*self.first.add(number & self.last()) }
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = &'a Bucket> {
+        (0..self.len()).map(move |number| self.at(number))
     }
 }
 
@@ -130,20 +183,14 @@ pub(crate) struct Place {
     pub(super) slot: usize,
 }
 
-/// Where a search for a hash begins.
-#[inline]
-pub(super) fn first_bucket(hash: u64, buckets: &[Bucket]) -> usize {
-    hash as usize & buckets.len().wrapping_sub(1)
-}
-
 /// The first place for a new cell with this hash. There must be one.
-pub(super) fn free_place(buckets: &[Bucket], hash: u64) -> Place {
-    let mut number = first_bucket(hash, buckets);
+pub(super) fn free_place(buckets: Buckets<'_>, hash: u64) -> Place {
+    let mut number = buckets.home(hash);
     loop {
-        let bucket = &buckets[number];
+        let bucket = buckets.at(number);
         if let Some(slot) = (0..WIDTH).find(|&slot| bucket.tag(slot) <= GAP) {
             return Place { number, slot };
         }
-        number = (number + 1) & (buckets.len() - 1);
+        number += 1;
     }
 }

@@ -54,12 +54,14 @@ impl<T> Deref for Seen<'_, T> {
 
 /// A cell that a reader has found; it is not freed as long as this is there.
 /// To be held for short: what others take out meanwhile waits.
-pub(crate) struct Found<'a, T> {
-    pub(super) seen: Seen<'a, T>,
+pub(crate) struct Found<T: 'static> {
+    /// Not for ever, but as long as the read lasts: also when the cells it was
+    /// found in go meanwhile.
+    pub(super) seen: Seen<'static, T>,
     pub(super) _reading: Reading,
 }
 
-impl<T> Deref for Found<'_, T> {
+impl<T> Deref for Found<T> {
     type Target = T;
 
     #[inline(always)]

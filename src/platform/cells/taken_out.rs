@@ -113,8 +113,8 @@ pub(super) unsafe fn free_cell<T: IsThin>(cell: *mut ()) {
 /// The pointer is that of an array that nobody else has; its cells were moved
 /// to another.
 pub(super) unsafe fn free_array(tagged: *mut ()) {
-    // SAFETY: made by `Array::new`, given up by the caller.
-    drop(unsafe { Box::from_raw(Array { tagged: tagged.cast() }.slice()) });
+    // SAFETY: as promised by the caller.
+    unsafe { Array { tagged: tagged.cast() }.free() };
 }
 
 /// # Safety
