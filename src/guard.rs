@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::platform::fork;
 
@@ -46,11 +46,15 @@ pub(crate) fn what_panicked(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("of unknown cause")
 }
 
+/// No generation: there are never that many forks one inside the other.
+const CLOSED: u32 = u32::MAX;
+
 /// The state of one opened handle, shared by everything made from it. When the
 /// last of those goes without the handle having been closed, it is released.
 pub(crate) struct Guard {
     generation: u32,
-    closed: AtomicBool,
+    /// The same until the handle is closed, then [`CLOSED`].
+    open_in: AtomicU32,
     read_only: bool,
     release: Option<Box<dyn Fn() + Send + Sync>>,
 }
@@ -73,9 +77,10 @@ impl Drop for Guard {
 impl Guard {
     /// A guard that calls `release` if nobody closes it.
     pub(crate) fn new(read_only: bool, release: impl Fn() + Send + Sync + 'static) -> Self {
+        let generation = fork::generation();
         Self {
-            generation: fork::generation(),
-            closed: AtomicBool::new(false),
+            generation,
+            open_in: AtomicU32::new(generation),
             read_only,
             release: Some(Box::new(release)),
         }
@@ -87,27 +92,43 @@ impl Guard {
         self.generation != fork::generation()
     }
 
+    /// Whether the handle is open and of this process.
+    #[inline(always)]
+    pub(crate) fn is_open(&self) -> bool {
+        self.open_in.load(Ordering::Acquire) == fork::generation()
+    }
+
+    /// Whether a call may write.
+    #[inline(always)]
+    pub(crate) fn is_writable(&self) -> bool {
+        self.is_open() && !self.read_only
+    }
+
     /// Fails if the handle is closed or was made by the parent process.
     #[inline]
     pub(crate) fn check(&self) -> Result<(), Unusable> {
-        if self.is_forked() {
-            Err(Unusable::Forked)
-        } else if self.closed.load(Ordering::Acquire) {
-            Err(Unusable::Closed)
-        } else {
-            Ok(())
-        }
+        if self.is_open() { Ok(()) } else { Err(self.why_unusable()) }
     }
 
     /// As [`Guard::check`], for a call that writes.
     #[inline]
     pub(crate) fn check_write(&self) -> Result<(), Unusable> {
-        self.check()?;
-        if self.read_only { Err(Unusable::ReadOnly) } else { Ok(()) }
+        if self.is_writable() { Ok(()) } else { Err(self.why_unusable()) }
+    }
+
+    #[cold]
+    fn why_unusable(&self) -> Unusable {
+        if self.is_forked() {
+            Unusable::Forked
+        } else if self.open_in.load(Ordering::Acquire) == CLOSED {
+            Unusable::Closed
+        } else {
+            Unusable::ReadOnly
+        }
     }
 
     /// Closes the handle; true if it was open.
     pub(crate) fn close(&self) -> bool {
-        !self.closed.swap(true, Ordering::AcqRel)
+        self.open_in.swap(CLOSED, Ordering::AcqRel) != CLOSED
     }
 }

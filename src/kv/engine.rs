@@ -9,7 +9,7 @@ use super::KvError;
 use super::background::{Background, Task};
 use super::commit::Committer;
 use super::compact::Held;
-use super::follow::{Follower, Shared};
+use super::follow::{Follower, News, Shared};
 use super::space::Spaces;
 use super::stats::Log as LogHook;
 use super::table::Room;
@@ -50,6 +50,7 @@ pub(crate) struct Engine {
     pub(super) committer: Committer,
     /// What connects us with other processes; `None` in memory.
     pub(super) shared: Option<Shared>,
+    pub(super) news: News,
     pub(super) background: Background,
     pub(super) log_hook: LogHook,
     /// Bytes in memory; kept only when there is a limit.
@@ -74,18 +75,18 @@ impl Engine {
         settings: Settings,
         connections: Option<Connections>,
     ) -> Result<Arc<Self>, KvError> {
-        let (writer, shared) = match connections {
-            None => (None, None),
-            Some(connections) => (
-                connections.writer,
-                Some(Shared::new(connections.counter, Follower::new(connections.reader))),
-            ),
+        let (writer, shared, news) = match connections {
+            None => (None, None, News::none()),
+            Some(Connections { writer, reader, counter }) => {
+                (writer, Some(Shared::new(Follower::new(reader))), News::of_file(counter))
+            }
         };
         let engine = Arc::new(Self {
             committer: Committer::new(writer),
             settings,
             spaces: Spaces::new(),
             shared,
+            news,
             background: Background::default(),
             log_hook: LogHook::default(),
             memory_used: AtomicUsize::new(0),
@@ -100,11 +101,17 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Fails after a panic inside a write: what is in memory may not be what
-    /// is on disk.
+    /// Whether a panic ended a write: what is in memory may not be what is on
+    /// disk.
+    #[inline(always)]
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Fails if it is.
     #[inline]
     pub(super) fn check_poison(&self) -> Result<(), KvError> {
-        if self.poisoned.load(Ordering::Acquire) { Err(Unusable::Poisoned.into()) } else { Ok(()) }
+        if self.is_poisoned() { Err(Unusable::Poisoned.into()) } else { Ok(()) }
     }
 
     /// Refuses every further write.
@@ -112,11 +119,11 @@ impl Engine {
         self.poisoned.store(true, Ordering::Release);
     }
 
-    /// Refuses every further write if a panic ends the scope of what this
-    /// gives, whoever catches it.
-    #[inline]
-    pub(super) fn poison_on_panic(&self) -> impl Drop {
-        PoisonOnPanic { engine: self, was_panicking: std::thread::panicking() }
+    /// Begins a write. Every further one is refused if what this gives is
+    /// dropped instead of ended: a panic is on its way, whoever catches it.
+    #[inline(always)]
+    pub(super) fn begin_write(&self) -> Writing<'_> {
+        Writing { engine: self }
     }
 
     /// Notes that memory grew (or shrank).
@@ -169,17 +176,23 @@ impl Engine {
     }
 }
 
-struct PoisonOnPanic<'a> {
+/// A write that is under way.
+pub(super) struct Writing<'a> {
     engine: &'a Engine,
-    /// A host may write while it unwinds from a panic of its own.
-    was_panicking: bool,
 }
 
-impl Drop for PoisonOnPanic<'_> {
+impl Writing<'_> {
+    /// It came to its end, whether or not something was written.
+    #[inline(always)]
+    pub(super) fn end(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Writing<'_> {
+    #[cold]
     fn drop(&mut self) {
-        if std::thread::panicking() && !self.was_panicking {
-            self.engine.poison();
-        }
+        self.engine.poison();
     }
 }
 
@@ -203,10 +216,10 @@ mod tests {
     #[test]
     fn only_a_panic_inside_a_write_refuses_further_writes() {
         let engine = in_memory();
-        drop(engine.poison_on_panic());
+        engine.begin_write().end();
         assert!(engine.check_poison().is_ok());
         let write = AssertUnwindSafe(|| {
-            let _watch = engine.poison_on_panic();
+            let _writing = engine.begin_write();
             // Without a message on stderr.
             resume_unwind(Box::new("a fault"));
         });

@@ -24,10 +24,62 @@ const PORTION: i64 = 4096;
 
 /// What an engine shares with other processes.
 pub(super) struct Shared {
-    counter: Option<SharedCounter>,
+    pub(super) follower: Mutex<Follower>,
+}
+
+/// Whether the file may hold something that memory does not.
+pub(super) struct News {
+    counter: SharedCounter,
     /// The counter as it was when memory last held everything.
     seen: AtomicU64,
-    pub(super) follower: Mutex<Follower>,
+}
+
+impl News {
+    /// Of a file with this counter. A file in a directory that we may not write
+    /// has none: there may always be news, and asking the log is slower, and
+    /// right.
+    pub(super) fn of_file(counter: Option<SharedCounter>) -> Self {
+        let seen = AtomicU64::new(if counter.is_some() { 0 } else { u64::MAX });
+        Self { counter: counter.unwrap_or_else(SharedCounter::still), seen }
+    }
+
+    /// Of no file: never any.
+    pub(super) fn none() -> Self {
+        Self { counter: SharedCounter::still(), seen: AtomicU64::new(0) }
+    }
+
+    #[inline(always)]
+    fn count(&self) -> u64 {
+        self.counter.commits().load(Ordering::Acquire)
+    }
+
+    /// Whether there are none.
+    #[inline(always)]
+    pub(super) fn are_known(&self) -> bool {
+        self.count() == self.seen.load(Ordering::Acquire)
+    }
+
+    /// Memory holds what was there when the counter was `count`.
+    fn know(&self, count: u64) {
+        if self.counter.is_mapped() {
+            self.seen.store(count, Ordering::Release);
+        }
+    }
+
+    /// The counter before a commit; for [`News::committed`].
+    pub(super) fn before_commit(&self) -> u64 {
+        self.count()
+    }
+
+    /// Tells every process that there is something new. Memory holds it
+    /// already; if nobody else committed since `before`, it holds everything.
+    pub(super) fn committed(&self, before: u64) {
+        if self.counter.is_mapped()
+            && self.counter.commits().fetch_add(1, Ordering::AcqRel) == before
+        {
+            self.know(before + 1);
+        }
+    }
 }
 
 /// How far memory has followed the log. Whoever applies rows to memory holds
@@ -78,41 +130,23 @@ impl Follower {
 }
 
 impl Shared {
-    pub(super) fn new(counter: Option<SharedCounter>, follower: Follower) -> Self {
-        Self { counter, seen: AtomicU64::new(0), follower: Mutex::new(follower) }
+    pub(super) fn new(follower: Follower) -> Self {
+        Self { follower: Mutex::new(follower) }
     }
 
     pub(super) fn take_reader(&self) -> Option<Log> {
         self.follower.lock().reader.take()
     }
-
-    fn count(&self) -> u64 {
-        self.counter.as_ref().map_or(0, |counter| counter.commits().load(Ordering::Acquire))
-    }
-
-    /// The counter before a commit; for [`Shared::committed`].
-    pub(super) fn before_commit(&self) -> u64 {
-        self.count()
-    }
-
-    /// Tells every process that there is something new. Memory holds it
-    /// already; if nobody else committed since `before`, it holds everything.
-    pub(super) fn committed(&self, before: u64) {
-        let Some(counter) = &self.counter else { return };
-        let previous = counter.commits().fetch_add(1, Ordering::AcqRel);
-        if previous == before {
-            self.seen.store(before + 1, Ordering::Release);
-        }
-    }
 }
 
 impl Engine {
-    /// Takes in everything, at open.
+    /// Takes in everything that is new; at open, all there is.
+    #[cold]
     pub(super) fn load(&self) -> Result<(), KvError> {
         let Some(shared) = &self.shared else { return Ok(()) };
-        let count = shared.count();
+        let count = self.news.count();
         self.follow_by_reader(shared)?;
-        shared.seen.store(count, Ordering::Release);
+        self.news.know(count);
         Ok(())
     }
 
@@ -120,17 +154,7 @@ impl Engine {
     /// called. One atomic load when nothing is new.
     #[inline]
     pub(super) fn follow(&self) -> Result<(), KvError> {
-        let Some(shared) = &self.shared else { return Ok(()) };
-        // A file in a directory that we may not write has no counter of ours:
-        // asking the log is slower, and right.
-        let Some(counter) = &shared.counter else { return self.follow_by_reader(shared) };
-        let count = counter.commits().load(Ordering::Acquire);
-        if count == shared.seen.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        self.follow_by_reader(shared)?;
-        shared.seen.store(count, Ordering::Release);
-        Ok(())
+        if self.news.are_known() { Ok(()) } else { self.load() }
     }
 
     #[cold]

@@ -9,9 +9,10 @@ use super::engine::Engine;
 use super::space::{Namespace, Spaces, collect_names};
 use super::{KvError, key};
 use crate::guard::Guard;
+use crate::platform::cells::Found;
 use crate::platform::clock;
 use crate::sorting;
-use crate::value::{Number, Value};
+use crate::value::{Number, Stamp, Value};
 
 /// Which keys a handle reaches.
 #[derive(Clone)]
@@ -122,9 +123,9 @@ impl Kv {
         key: &[u8],
         read: impl FnOnce(&Value) -> R,
     ) -> Result<Option<R>, KvError> {
-        self.guard.check()?;
-        key::check(key)?;
-        self.engine.follow()?;
+        if !(self.guard.is_open() && key::is_allowed(key) && self.engine.news.are_known()) {
+            self.prepare_to_read(key)?;
+        }
         let found = self.look_up(key, read);
         if found.is_none() {
             // It may be missing because the handle was closed meanwhile.
@@ -133,21 +134,29 @@ impl Kv {
         Ok(found)
     }
 
+    #[cold]
+    fn prepare_to_read(&self, key: &[u8]) -> Result<(), KvError> {
+        self.guard.check()?;
+        key::check(key)?;
+        self.engine.follow()
+    }
+
     #[inline(always)]
     fn look_up<R>(&self, key: &[u8], read: impl FnOnce(&Value) -> R) -> Option<R> {
         let spaces = &self.engine.spaces;
-        let table = match &self.scope {
-            Scope::Registry => &spaces.registry,
-            Scope::Namespace(ident) => &ident.find(spaces)?.table,
-            Scope::Global => return self.look_up_by_name(key, read),
+        // One call of `read`, which becomes a part of this then.
+        let found = match &self.scope {
+            Scope::Registry => spaces.registry.get(key)?,
+            Scope::Namespace(ident) => ident.find(spaces)?.table.get(key)?,
+            Scope::Global => self.look_up_by_name(key)?,
         };
-        Some(read(&*table.get(key)?))
+        Some(read(&found))
     }
 
     #[inline(never)]
-    fn look_up_by_name<R>(&self, name: &[u8], read: impl FnOnce(&Value) -> R) -> Option<R> {
+    fn look_up_by_name(&self, name: &[u8]) -> Option<Found<Value>> {
         let (prefix, key) = key::split(name);
-        Some(read(&*self.engine.spaces.find(prefix)?.table.get(key)?))
+        self.engine.spaces.find(prefix)?.table.get(key)
     }
 
     /// The value of `key`, sharing the stored bytes.
@@ -167,22 +176,35 @@ impl Kv {
     ///
     /// A bad key, a value over the limit, a time to live that is not positive,
     /// the memory limit, a closed or read-only handle, or the file.
-    #[inline]
+    #[inline(always)]
     pub fn put(&self, key: &[u8], value: &[u8], ttl_ms: Option<i64>) -> Result<(), KvError> {
-        self.guard.check_write()?;
-        key::check(key)?;
-        check_size(value, self.value_limit())?;
+        if !(self.guard.is_writable() && key::is_allowed(key) && value.len() <= self.value_limit())
+        {
+            self.prepare_to_put(key, value)?;
+        }
         let stamp = edit::stamp_now(ttl_ms)?;
         if let Scope::Registry = self.scope {
             self.engine.put_registry(key, value, stamp)?;
         } else {
-            let cell = edit::new_cell(self.inner_key(key), value, stamp)?;
-            self.edit(key, Edit::Put(cell))?;
+            self.put_in_store(key, value, stamp)?;
         }
         if let Some(ttl) = ttl_ms {
             self.expect_expiry(ttl);
         }
         Ok(())
+    }
+
+    #[cold]
+    fn prepare_to_put(&self, key: &[u8], value: &[u8]) -> Result<(), KvError> {
+        self.guard.check_write()?;
+        key::check(key)?;
+        check_size(value, self.value_limit())
+    }
+
+    #[inline(never)]
+    fn put_in_store(&self, key: &[u8], value: &[u8], stamp: Stamp) -> Result<(), KvError> {
+        let cell = edit::new_cell(self.inner_key(key), value, stamp)?;
+        self.edit(key, Edit::Put(cell)).map(drop)
     }
 
     /// Deletes `key`; a missing one is no error.

@@ -6,13 +6,16 @@ use super::error::{IDENT_LIMIT, KEY_LIMIT};
 /// Between ident and key. Idents hold none: theirs are escaped.
 pub(super) const SEPARATOR: u8 = b':';
 
+/// Whether a key is neither empty nor too long.
+#[inline(always)]
+pub(super) fn is_allowed(key: &[u8]) -> bool {
+    !key.is_empty() && key.len() <= KEY_LIMIT
+}
+
 /// Fails for keys that are empty or too long.
 #[inline]
 pub(super) fn check(key: &[u8]) -> Result<(), KvError> {
-    if key.is_empty() || key.len() > KEY_LIMIT {
-        return Err(KvError::Key { len: key.len() });
-    }
-    Ok(())
+    if is_allowed(key) { Ok(()) } else { Err(KvError::Key { len: key.len() }) }
 }
 
 /// The part before a key that an ident stands for: `ident:`, with `%` and `:`

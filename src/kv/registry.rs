@@ -10,7 +10,7 @@ use crate::value::Stamp;
 
 impl Engine {
     /// Puts a new cell under `key`, whatever is there.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put_registry(
         self: &Arc<Self>,
         key: &[u8],
@@ -18,15 +18,21 @@ impl Engine {
         stamp: Stamp,
     ) -> Result<(), KvError> {
         self.check_poison()?;
-        let _watch = self.poison_on_panic();
         let written_behind = self.registry_is_written_behind();
-        let grown = self.spaces.registry.put(key, value, stamp, written_behind, self.room())?;
+        let writing = self.begin_write();
+        let grown = self.spaces.registry.put(key, value, stamp, written_behind, self.room());
         fault::point("registry edited");
+        writing.end();
+        self.note_edit(written_behind, grown?);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn note_edit(self: &Arc<Self>, written_behind: bool, grown: isize) {
         self.note_growth(grown);
         if written_behind {
             self.note_dirty();
         }
-        Ok(())
     }
 
     /// Does one write that depends on what is there.
@@ -37,16 +43,15 @@ impl Engine {
         edit: Edit,
     ) -> Result<Outcome, KvError> {
         self.check_poison()?;
-        let _watch = self.poison_on_panic();
+        let written_behind = self.registry_is_written_behind();
         // What others wrote comes before what we write on top of it.
         self.follow()?;
-        let written_behind = self.registry_is_written_behind();
-        let (outcome, grown) = self.spaces.registry.edit(key, edit, written_behind, self.room())?;
+        let writing = self.begin_write();
+        let edited = self.spaces.registry.edit(key, edit, written_behind, self.room());
         fault::point("registry edited");
-        self.note_growth(grown);
-        if written_behind {
-            self.note_dirty();
-        }
+        writing.end();
+        let (outcome, grown) = edited?;
+        self.note_edit(written_behind, grown);
         Ok(outcome)
     }
 
@@ -56,16 +61,14 @@ impl Engine {
         edits: Vec<(Box<[u8]>, Edit)>,
     ) -> Result<(), KvError> {
         self.check_poison()?;
-        let _watch = self.poison_on_panic();
+        let written_behind = self.registry_is_written_behind();
         // A deletion leaves a tombstone only where something is.
         self.follow()?;
-        let written_behind = self.registry_is_written_behind();
-        let grown = self.spaces.registry.edit_all(edits, written_behind, self.room())?;
+        let writing = self.begin_write();
+        let grown = self.spaces.registry.edit_all(edits, written_behind, self.room());
         fault::point("registry edited");
-        self.note_growth(grown);
-        if written_behind {
-            self.note_dirty();
-        }
+        writing.end();
+        self.note_edit(written_behind, grown?);
         Ok(())
     }
 

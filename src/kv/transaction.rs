@@ -126,7 +126,7 @@ impl Engine {
         log: &Log,
         jobs: Vec<Job>,
     ) -> Result<(Vec<Result<Outcome, KvError>>, bool), KvError> {
-        let before = shared.before_commit();
+        let before = self.news.before_commit();
         let mut follower = shared.follower.lock();
         self.take_in(&mut follower, log)?;
         let first = follower.last_seq + 1;
@@ -157,7 +157,7 @@ impl Engine {
         self.publish_compaction(&mut follower, &compaction);
         follower.last_seq = follower.last_seq.max(next - 1);
         drop(follower);
-        shared.committed(before);
+        self.news.committed(before);
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok((outcomes, true))
     }

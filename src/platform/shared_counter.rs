@@ -16,7 +16,11 @@ const APART: usize = 8;
 /// A load costs what any atomic load costs; no system call.
 pub(crate) struct SharedCounter {
     page: NonNull<AtomicU64>,
+    is_mapped: bool,
 }
+
+/// The counters of those who have no file to share: they never move.
+static STILL: [AtomicU64; 2 * APART] = [const { AtomicU64::new(0) }; 2 * APART];
 
 // SAFETY: the page is only reached through an atomic.
 unsafe impl Send for SharedCounter {}
@@ -43,7 +47,19 @@ impl SharedCounter {
         if page == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        NonNull::new(page.cast()).map(|page| Self { page }).ok_or_else(io::Error::last_os_error)
+        NonNull::new(page.cast())
+            .map(|page| Self { page, is_mapped: true })
+            .ok_or_else(io::Error::last_os_error)
+    }
+
+    /// Counters that nobody moves, and nobody may.
+    pub(crate) fn still() -> Self {
+        Self { page: NonNull::from(&STILL[0]), is_mapped: false }
+    }
+
+    /// Whether others can move them.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.is_mapped
     }
 
     /// Moves with every commit of key-value state.
@@ -60,15 +76,18 @@ impl SharedCounter {
 
     #[inline]
     fn word(&self, number: usize) -> &AtomicU64 {
-        // SAFETY: the page is mapped until drop, aligned to a page and larger
-        // than the words named above, and all processes only use it as atomics.
+        // SAFETY: the page is mapped until drop or static, and larger than the
+        // words named above, and all processes only use it as atomics.
         unsafe { self.page.add(number * APART).as_ref() }
     }
 }
 
 impl Drop for SharedCounter {
     fn drop(&mut self) {
-        // SAFETY: mapped by `map` with this length; nobody borrows it any more.
-        unsafe { libc::munmap(self.page.as_ptr().cast(), LEN) };
+        if self.is_mapped {
+            // SAFETY: mapped by `map` with this length; nobody borrows it any
+            // more.
+            unsafe { libc::munmap(self.page.as_ptr().cast(), LEN) };
+        }
     }
 }
