@@ -135,7 +135,7 @@ pub unsafe extern "C" fn acervo_kv_put_ttl(
 /// # Safety
 ///
 /// The pointers are as the header asks for.
-#[inline]
+#[inline(always)]
 unsafe fn put(
     function: &str,
     kv: *mut acervo_kv,
@@ -147,7 +147,7 @@ unsafe fn put(
 ) -> i32 {
     // SAFETY: as promised by the caller.
     unsafe {
-        wall::call_quietly(function, err, || {
+        wall::call_quietly(function, err, move || {
             let kv = get(kv)?;
             let key = raw::text(key, key_len, "key")?;
             let value = acervo_value::get(value, "value")?;
@@ -232,12 +232,10 @@ pub unsafe extern "C" fn acervo_kv_get_into(
         let out_type = Out::reset(out_type, 0, "out_type");
         let out_timestamp = Out::reset(out_timestamp, 0, "out_timestamp");
         wall::call_quietly("acervo_kv_get_into", err, || {
-            if buf.is_null() && cap > 0 {
-                return Err(Error::invalid("buf is NULL"));
-            }
+            let buf = raw::buffer(buf.cast(), cap, "buf")?;
             let key = raw::text(key, key_len, "key")?;
             let copied = get(kv)?.read(key, |value| {
-                let (value_type, len) = copy_plain(value, buf.cast(), cap);
+                let (value_type, len) = copy_plain(value, buf, cap);
                 (value_type, len, value.timestamp())
             })?;
             let Some((value_type, len, timestamp)) = copied else { return Ok(ACERVO_NOT_FOUND) };

@@ -37,8 +37,27 @@ pub(super) fn is_null(name: &str) -> Error {
 ///
 /// `pointer` is NULL or points to that much readable memory, unchanged during
 /// `'a`.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn text<'a>(
+    pointer: *const std::ffi::c_char,
+    len: usize,
+    name: &str,
+) -> Result<&'a [u8], Error> {
+    if pointer.is_null() || len > isize::MAX as usize {
+        // SAFETY: as promised by the caller.
+        return unsafe { other_text(pointer, len, name) };
+    }
+    // SAFETY: as promised by the caller; the length was checked.
+    Ok(unsafe { std::slice::from_raw_parts(pointer.cast(), len) })
+}
+
+/// A text that ends at its NUL, nothing, or a mistake.
+///
+/// # Safety
+///
+/// As for [`text`].
+#[cold]
+unsafe fn other_text<'a>(
     pointer: *const std::ffi::c_char,
     len: usize,
     name: &str,
@@ -47,8 +66,7 @@ pub(super) unsafe fn text<'a>(
         // SAFETY: the caller says it ends with a NUL.
         return Ok(unsafe { std::ffi::CStr::from_ptr(pointer) }.to_bytes());
     }
-    // SAFETY: as promised by the caller.
-    unsafe { bytes(pointer.cast(), len, name) }
+    no_bytes(pointer.is_null(), len, name)
 }
 
 /// Bytes: exactly `len`.
@@ -56,20 +74,36 @@ pub(super) unsafe fn text<'a>(
 /// # Safety
 ///
 /// As for [`text`].
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn bytes<'a>(
     pointer: *const u8,
     len: usize,
     name: &str,
 ) -> Result<&'a [u8], Error> {
-    if pointer.is_null() {
-        return if len == 0 { Ok(&[]) } else { Err(is_null(name)) };
-    }
-    if len > isize::MAX as usize {
-        return Err(Error::invalid(format!("the length of {name} is above PTRDIFF_MAX")));
+    if pointer.is_null() || len > isize::MAX as usize {
+        return no_bytes(pointer.is_null(), len, name);
     }
     // SAFETY: as promised by the caller; the length was checked.
     Ok(unsafe { std::slice::from_raw_parts(pointer, len) })
+}
+
+/// What is no run of bytes: nothing, or a mistake.
+#[cold]
+fn no_bytes<'a>(is_null: bool, len: usize, name: &str) -> Result<&'a [u8], Error> {
+    match (is_null, len) {
+        (true, 0) => Ok(&[]),
+        (true, _) => Err(self::is_null(name)),
+        (false, _) => Err(Error::invalid(format!("the length of {name} is above PTRDIFF_MAX"))),
+    }
+}
+
+/// Memory of the caller's that is `cap` bytes large; only nothing may be NULL.
+#[inline(always)]
+pub(super) fn buffer(pointer: *mut u8, cap: usize, name: &str) -> Result<*mut u8, Error> {
+    if pointer.is_null() {
+        no_bytes(true, cap, name)?;
+    }
+    Ok(pointer)
 }
 
 /// As [`text`], for text that has to be UTF-8: names of ours.

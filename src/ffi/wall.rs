@@ -28,7 +28,7 @@ pub(super) unsafe fn call(
 /// # Safety
 ///
 /// As for [`call`].
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn call_quietly(
     function: &str,
     err: *mut *mut acervo_error,

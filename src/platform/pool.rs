@@ -84,12 +84,17 @@ pub(super) unsafe fn give(piece: *mut u8, layout: Layout) {
     }
 }
 
-const _: () = assert!(kept(CLASSES - 1) > EXCHANGED);
-
-/// How many pieces of a class a thread keeps.
-const fn kept(class: usize) -> u32 {
-    (KEPT / arena::size_of(class)) as u32
-}
+/// How many pieces of each class a thread keeps.
+static KEPT_OF: [u32; CLASSES] = {
+    let mut kept = [0; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        kept[class] = (KEPT / arena::size_of(class)) as u32;
+        assert!(kept[class] > EXCHANGED);
+        class += 1;
+    }
+    kept
+};
 
 impl Pool {
     #[inline]
@@ -113,7 +118,7 @@ impl Pool {
         // SAFETY: as promised by the caller.
         unsafe { list.push(piece) };
         self.lists[class].set(list);
-        if list.len() >= kept(class) || !self.is_open.get() {
+        if list.len() >= KEPT_OF[class] || !self.is_open.get() {
             self.give_back(class);
         }
     }
@@ -132,7 +137,7 @@ impl Pool {
     #[cold]
     fn give_back(&self, class: usize) {
         let mut list = self.lists[class].get();
-        let stay = if self.is_open.get() { kept(class) - EXCHANGED } else { 0 };
+        let stay = if self.is_open.get() { KEPT_OF[class] - EXCHANGED } else { 0 };
         let mut pieces = Pieces::NONE;
         while list.len() > stay
             && let Some(piece) = list.pop()

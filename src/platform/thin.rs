@@ -47,7 +47,7 @@ unsafe impl<H: Send + Sync> Sync for Thin<H> {}
 impl<H> Thin<H> {
     /// A first run, and a second one that is the parts one after the other,
     /// copied. `None` if there is no memory, or a run is 4 GiB or longer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_new(head: H, first: &[u8], second: [&[u8]; 2]) -> Option<Self> {
         let [part, rest] = second;
         let second_len = part.len().checked_add(rest.len())?;
