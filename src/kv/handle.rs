@@ -164,7 +164,7 @@ impl Kv {
     /// # Errors
     ///
     /// As [`Kv::read`].
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>, KvError> {
         self.read(key, Value::clone)
     }
