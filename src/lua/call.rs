@@ -49,20 +49,24 @@ pub(super) enum Fetched {
 
 impl Call {
     /// Begins a call of the function `name` of a part, which takes up to
-    /// `arguments` arguments.
+    /// `arguments` arguments; those that are missing are nil.
     #[inline]
     pub(super) fn begin(lua: Lua, name: &'static str, arguments: c_int) -> Self {
+        Self::begin_with(lua, name, arguments, arguments)
+    }
+
+    /// As [`Call::begin`]; of the arguments behind the first `least` those that
+    /// are missing are not there either. Asking Lua to add them takes longer
+    /// than to do without.
+    #[inline(always)]
+    pub(super) fn begin_with(lua: Lua, name: &'static str, least: c_int, most: c_int) -> Self {
         let given = lua.top();
-        if given != arguments {
-            lua.set_top(arguments);
+        if given < least || given > most {
+            lua.set_top(given.clamp(least, most));
         }
-        let Some(context) = Context::of_upvalue(lua) else {
-            lua.push_bytes(b"acervo: no context");
-            lua.raise()
-        };
         let part = userdata::upvalue_cell::<PartObject>(lua, 2);
         // SAFETY: see the field; nothing runs in between.
-        let Some(PartObject { part: kind, .. }) = (unsafe { &*part }) else {
+        let Some(PartObject { context, part: kind, .. }) = (unsafe { &*part }) else {
             // The finalizer of the part has run.
             lua.push_bytes(b"database is closed");
             lua.raise()
@@ -78,7 +82,7 @@ impl Call {
 
     /// The part. Nested calls use it too, and its finalizer may run in one, so
     /// the reference is never kept across a call into Lua.
-    #[inline]
+    #[inline(always)]
     fn part(&mut self) -> Result<&mut PartObject, Error> {
         // SAFETY: see the field.
         unsafe { (*self.part).as_mut() }.ok_or_else(closed)
@@ -293,7 +297,12 @@ impl Call {
     }
 
     /// The ttl in milliseconds from the table of options at `index`.
+    #[inline]
     pub(super) fn ttl(&mut self, index: c_int) -> Option<i64> {
+        if self.has_argument(index) { self.ttl_of(index) } else { None }
+    }
+
+    fn ttl_of(&mut self, index: c_int) -> Option<i64> {
         let lua = self.lua;
         if lua.is_none_or_nil(index) {
             return None;

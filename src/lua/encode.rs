@@ -106,10 +106,21 @@ pub(super) fn encode(
     })
 }
 
+/// Makes room for so many bytes; false if there is no memory.
+#[inline(always)]
+fn has_room(out: &mut Vec<u8>, len: usize) -> bool {
+    out.capacity() - out.len() >= len || grow(out, len)
+}
+
+#[cold]
+fn grow(out: &mut Vec<u8>, len: usize) -> bool {
+    out.try_reserve(len).is_ok()
+}
+
 /// Appends the number at `index`; false if there is no memory.
-#[inline]
+#[inline(always)]
 pub(super) fn number(lua: Lua, index: c_int, out: &mut Vec<u8>) -> bool {
-    let has_room = out.try_reserve(HEAD).is_ok();
+    let has_room = has_room(out, HEAD);
     if has_room {
         put_number(lua, index, out);
     }
@@ -126,8 +137,10 @@ fn put_number(lua: Lua, index: c_int, out: &mut Vec<u8>) {
         return put_float(out, number);
     }
     let negative_zero = number == 0.0 && number.is_sign_negative();
-    if number.trunc() == number && number.abs() <= EXACT && !negative_zero {
-        put_int(out, number as i64);
+    // What has a fraction loses it here.
+    let integer = number as i64;
+    if integer as f64 == number && number.abs() <= EXACT && !negative_zero {
+        put_int(out, integer);
     } else {
         put_float(out, number);
     }
@@ -198,12 +211,9 @@ impl Encoder<'_> {
     }
 
     /// Makes room; what is written after that does not allocate.
-    #[inline]
+    #[inline(always)]
     fn reserve(&mut self, len: usize) -> Result<(), Refusal> {
-        match self.out.try_reserve(len) {
-            Ok(()) => Ok(()),
-            Err(_) => self.refuse(Refusal::OutOfMemory),
-        }
+        if has_room(self.out, len) { Ok(()) } else { self.refuse(Refusal::OutOfMemory) }
     }
 
     #[inline]

@@ -38,7 +38,7 @@ pub(super) fn get(lua: Lua) -> c_int {
 
 /// `put(key, value [, {ttl =}])`.
 pub(super) fn put(lua: Lua) -> c_int {
-    let mut call = Call::begin(lua, "put", 3);
+    let mut call = Call::begin_with(lua, "put", 2, 3);
     call.writing();
     let key = call.key();
     if !call.has_argument(2) {

@@ -72,7 +72,7 @@ pub(super) fn push_part(lua: Lua, context: &'static Context, make: impl Fn() -> 
     let table = lua.top();
     let part = userdata::push(lua, context, || {
         let (part, source) = make();
-        PartObject::new(part, source)
+        PartObject::new(context, part, source)
     });
     let is_registry = part.part == Part::Registry;
     let object = table + 1;
@@ -81,7 +81,7 @@ pub(super) fn push_part(lua: Lua, context: &'static Context, make: impl Fn() -> 
     if is_registry {
         add_functions(lua, table, object, &OF_THE_REGISTRY, "");
     } else {
-        userdata::push(lua, context, || PartObject::new(Part::Global, make().1));
+        userdata::push(lua, context, || PartObject::new(context, Part::Global, make().1));
         add_functions(lua, table, table + 2, &COMMON, GLOBAL_SUFFIX);
     }
     lua.set_top(table);

@@ -35,6 +35,8 @@ pub(super) enum Source {
 
 /// The second upvalue of every function of a part.
 pub(super) struct PartObject {
+    /// The first upvalue, which lives as long as the functions do.
+    pub(super) context: &'static Context,
     pub(super) part: Part,
     pub(super) source: Source,
     resolved: Option<Resolved>,
@@ -60,19 +62,26 @@ struct Resolved {
 pub(super) const EXEC_IDENT_UPVALUE: i32 = 3;
 
 impl PartObject {
-    pub(super) fn new(part: Part, source: Source) -> Self {
-        Self { part, source, resolved: None }
+    pub(super) fn new(context: &'static Context, part: Part, source: Source) -> Self {
+        Self { context, part, source, resolved: None }
     }
 
     /// The database, opened if need be. Calls no Lua.
+    #[inline(always)]
     fn resolve(&mut self, context: &Context) -> Result<&mut Resolved, Error> {
         let epoch = context.epoch.get();
         if self.resolved.as_ref().is_none_or(|resolved| resolved.epoch != epoch) {
-            self.resolved = None;
-            self.resolved = Some(guard(|| resolve(&self.part, &self.source, context))?);
+            self.resolve_anew(context)?;
         }
         // Filled just above.
         self.resolved.as_mut().ok_or_else(closed)
+    }
+
+    #[cold]
+    fn resolve_anew(&mut self, context: &Context) -> Result<(), Error> {
+        self.resolved = None;
+        self.resolved = Some(guard(|| resolve(&self.part, &self.source, context))?);
+        Ok(())
     }
 
     /// The limits and options of the database.
@@ -83,12 +92,17 @@ impl PartObject {
 
     /// The key-value part to use now. Looks at `EXEC_IDENT`, which allocates
     /// nothing in Lua.
-    #[inline]
+    #[inline(always)]
     pub(super) fn open(&mut self, lua: Lua, context: &Context) -> Result<&Kv, Error> {
-        let Resolved { handle, kv, asks_global, named, .. } = self.resolve(context)?;
-        if !*asks_global {
-            return Ok(kv);
-        }
+        let resolved = self.resolve(context)?;
+        if resolved.asks_global { resolved.open_named(lua) } else { Ok(&resolved.kv) }
+    }
+}
+
+impl Resolved {
+    /// What the global `EXEC_IDENT` names.
+    fn open_named(&mut self, lua: Lua) -> Result<&Kv, Error> {
+        let Self { handle, kv, named, .. } = self;
         lua.push_globals();
         lua.push_value(lua.upvalue(EXEC_IDENT_UPVALUE));
         lua.raw_get(-2);
