@@ -91,19 +91,22 @@ pub(super) fn encode(
 ) -> Result<(), Refused> {
     let end = out.len().saturating_add(limits.size);
     let top = lua.top();
-    let mut encoder = Encoder { lua, context, out, end, max_depth: limits.depth };
-    let result = encoder.value(index, top, None);
-    result.map_err(|refusal| {
-        lua.set_top(top);
-        let path = String::from_utf8_lossy(out).into_owned();
-        out.clear();
-        out.extend_from_slice(describe(refusal, &path, limits).as_bytes());
-        Refused(if matches!(refusal, Refusal::OutOfMemory) {
-            Code::Internal
-        } else {
-            Code::Invalid
-        })
-    })
+    let mut encoder = Encoder { lua, context, out, end, max_depth: limits.depth, refusal: None };
+    if encoder.value(index, top, None).is_ok() {
+        return Ok(());
+    }
+    let refusal = encoder.refusal.unwrap_or(Refusal::OutOfMemory);
+    Err(refused(lua, top, out, refusal, limits))
+}
+
+/// Puts the message in the place of the path.
+#[cold]
+fn refused(lua: Lua, top: c_int, out: &mut Vec<u8>, refusal: Refusal, limits: Limits) -> Refused {
+    lua.set_top(top);
+    let path = String::from_utf8_lossy(out).into_owned();
+    out.clear();
+    out.extend_from_slice(describe(refusal, &path, limits).as_bytes());
+    Refused(if matches!(refusal, Refusal::OutOfMemory) { Code::Internal } else { Code::Invalid })
 }
 
 /// Makes room for so many bytes; false if there is no memory.
@@ -164,6 +167,12 @@ fn describe(refusal: Refusal, path: &str, limits: Limits) -> String {
     }
 }
 
+mod short;
+
+/// A refusal is on its way: as small as that, since everything here may give
+/// it.
+struct Stop;
+
 struct Encoder<'a> {
     lua: Lua,
     context: &'a Context,
@@ -171,17 +180,13 @@ struct Encoder<'a> {
     /// Length of `out` that must not be passed.
     end: usize,
     max_depth: usize,
+    refusal: Option<Refusal>,
 }
 
 impl Encoder<'_> {
     /// Appends the value at `index`; `top` is the top of the stack. On failure
     /// `out` holds the path from here on.
-    fn value(
-        &mut self,
-        index: c_int,
-        top: c_int,
-        outer: Option<&Outer<'_>>,
-    ) -> Result<(), Refusal> {
+    fn value(&mut self, index: c_int, top: c_int, outer: Option<&Outer<'_>>) -> Result<(), Stop> {
         let type_of = self.lua.type_of(index);
         if type_of == TYPE_STRING {
             return self.string(index);
@@ -205,30 +210,35 @@ impl Encoder<'_> {
     }
 
     #[cold]
-    fn refuse(&mut self, refusal: Refusal) -> Result<(), Refusal> {
+    fn refuse(&mut self, refusal: Refusal) -> Result<(), Stop> {
         self.out.clear();
-        Err(refusal)
+        self.refusal = Some(refusal);
+        Err(Stop)
     }
 
     /// Makes room; what is written after that does not allocate.
     #[inline(always)]
-    fn reserve(&mut self, len: usize) -> Result<(), Refusal> {
+    fn reserve(&mut self, len: usize) -> Result<(), Stop> {
         if has_room(self.out, len) { Ok(()) } else { self.refuse(Refusal::OutOfMemory) }
     }
 
     #[inline]
-    fn check_size(&mut self) -> Result<(), Refusal> {
+    fn check_size(&mut self) -> Result<(), Stop> {
         if self.out.len() > self.end { self.refuse(Refusal::TooLarge) } else { Ok(()) }
     }
 
-    #[inline]
-    fn string(&mut self, index: c_int) -> Result<(), Refusal> {
+    #[inline(always)]
+    fn string(&mut self, index: c_int) -> Result<(), Stop> {
         let bytes = self.lua.bytes(index);
         if bytes.len() >= self.end.saturating_sub(self.out.len()) {
             // Checked before the bytes are copied: they may be gigabytes.
             return self.refuse(Refusal::TooLarge);
         }
         self.reserve(bytes.len() + HEAD)?;
+        if short::put(self.out, bytes) {
+            // One byte more than it has: that was checked.
+            return Ok(());
+        }
         put_string(self.out, bytes);
         self.check_size()
     }
@@ -240,8 +250,8 @@ impl Encoder<'_> {
 
     /// Appends the key at `index`. Tells whether another key of the table may
     /// be equal to it: Lua compares cdata by identity.
-    #[inline]
-    fn key(&mut self, index: c_int) -> Result<bool, Refusal> {
+    #[inline(always)]
+    fn key(&mut self, index: c_int) -> Result<bool, Stop> {
         let type_of = self.lua.type_of(index);
         if type_of == TYPE_STRING {
             return self.string(index).map(|()| false);
@@ -270,12 +280,7 @@ impl Encoder<'_> {
         Ok(false)
     }
 
-    fn table(
-        &mut self,
-        table: c_int,
-        top: c_int,
-        outer: Option<&Outer<'_>>,
-    ) -> Result<(), Refusal> {
+    fn table(&mut self, table: c_int, top: c_int, outer: Option<&Outer<'_>>) -> Result<(), Stop> {
         let lua = self.lua;
         let address = lua.pointer(table);
         let mut ancestor = outer;
@@ -334,7 +339,7 @@ impl Encoder<'_> {
         top: c_int,
         here: &Outer<'_>,
         len: u32,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Stop> {
         let lua = self.lua;
         let (key, value) = (top + 1, top + 2);
         let start = self.out.len();
@@ -395,12 +400,7 @@ impl Encoder<'_> {
 
     /// Makes the first `count` pairs of a map of what was written as the first
     /// `count` elements of an array.
-    fn turn_into_map(
-        &mut self,
-        start: usize,
-        header_end: usize,
-        count: u32,
-    ) -> Result<(), Refusal> {
+    fn turn_into_map(&mut self, start: usize, header_end: usize, count: u32) -> Result<(), Stop> {
         // Each element gets a key before it.
         self.reserve(HEAD * (count as usize + 1))?;
         let mut elements = Vec::new();
@@ -428,7 +428,7 @@ impl Encoder<'_> {
         here: &Outer<'_>,
         start: usize,
         mut count: u32,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Stop> {
         let lua = self.lua;
         let (key, value) = (top + 1, top + 2);
         let mut may_be_equal = false;

@@ -38,35 +38,13 @@ pub fn put_float(out: &mut Vec<u8>, value: f64) {
 #[inline]
 pub fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
     // Keys and names, above all.
-    if bytes.len() <= 16 && is_utf8(bytes) {
-        return put_short(out, bytes);
+    if bytes.len() < 32 && is_utf8(bytes) {
+        out.push(marker::FIX_STR | bytes.len() as u8);
+        return out.extend_from_slice(bytes);
     }
     let header = Head::of_string(bytes);
     out.extend_from_slice(header.as_bytes());
     out.extend_from_slice(bytes);
-}
-
-/// Appends a string of at most 16 bytes: always as many bytes, which takes no
-/// loop, and then those that are too many go.
-#[inline]
-fn put_short(out: &mut Vec<u8>, bytes: &[u8]) {
-    let len = bytes.len();
-    let mut piece = [0; 17];
-    piece[0] = marker::FIX_STR | len as u8;
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        piece[1..9].copy_from_slice(first);
-        piece[len - 7..][..8].copy_from_slice(last);
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        piece[1..5].copy_from_slice(first);
-        piece[len - 3..][..4].copy_from_slice(last);
-    } else if let (Some(first), Some(last)) = (bytes.first(), bytes.last()) {
-        piece[1] = *first;
-        piece[1 + len / 2] = bytes[len / 2];
-        piece[len] = *last;
-    }
-    let end = out.len() + 1 + len;
-    out.extend_from_slice(&piece);
-    out.truncate(end);
 }
 
 /// rmp's markers as bytes, made when this is compiled.
