@@ -17,8 +17,12 @@ use super::sync::Mutex;
 pub(super) const ALIGN: usize = 16;
 /// The largest pieces.
 pub(super) const LARGEST: usize = 512;
+/// Up to here, sizes are multiples of [`ALIGN`]; above, whole cache lines: a
+/// piece that begins anywhere in a line would touch one more.
+const FINE: usize = 128;
+const LINE: usize = 64;
 /// How many sizes there are.
-pub(super) const CLASSES: usize = LARGEST / ALIGN;
+pub(super) const CLASSES: usize = class_of(LARGEST) + 1;
 
 const CHUNK: usize = 2 << 20;
 const SLAB: usize = 32 << 10;
@@ -28,13 +32,17 @@ const SLABS: usize = CHUNK / SLAB;
 /// The class of the pieces that have room for `size` bytes.
 #[inline]
 pub(super) const fn class_of(size: usize) -> usize {
-    size.saturating_sub(1) / ALIGN
+    let last = size.saturating_sub(1);
+    if last < FINE { last / ALIGN } else { (last - FINE) / LINE + FINE / ALIGN }
 }
 
 /// How large the pieces of a class are.
 #[inline]
 pub(super) const fn size_of(class: usize) -> usize {
-    (class + 1) * ALIGN
+    match class.checked_sub(FINE / ALIGN) {
+        None => (class + 1) * ALIGN,
+        Some(lines) => FINE + (lines + 1) * LINE,
+    }
 }
 
 /// What a spare piece begins with.
@@ -394,7 +402,7 @@ mod tests {
         let mut arena = Arena::default();
         for _ in 0..3 {
             let mut all = Vec::new();
-            for class in [3, 9, 31] {
+            for class in [64, 160, LARGEST].map(class_of) {
                 let mut pieces = Pieces::NONE;
                 arena.take(class, 20_000, &mut pieces);
                 assert_eq!(pieces.len(), 20_000);
@@ -408,6 +416,24 @@ mod tests {
                 }
             }
             assert_eq!((arena.chunks, arena.idle), (1, 1));
+        }
+    }
+
+    #[test]
+    fn pieces_have_room_and_the_larger_ones_begin_where_a_cache_line_does() {
+        let mut arena = Arena::default();
+        for size in 1..=LARGEST {
+            let class = class_of(size);
+            assert!(size_of(class) >= size);
+            assert!(class == 0 || size_of(class - 1) < size);
+            let mut pieces = Pieces::NONE;
+            arena.take(class, 3, &mut pieces);
+            while let Some(piece) = pieces.pop() {
+                let align = if size > FINE { LINE } else { ALIGN };
+                assert!(piece.addr().is_multiple_of(align), "{size}");
+                // SAFETY: taken above, of this class.
+                unsafe { arena.give(class, piece) };
+            }
         }
     }
 
