@@ -61,12 +61,22 @@ impl acervo_value {
         name: &str,
     ) -> Result<ManuallyDrop<Value>, Error> {
         if pointer.is_null() {
-            return Err(Error::invalid(format!("{name} is NULL")));
+            return Err(raw::is_null(name));
         }
-        // SAFETY: a handle is a cell from `owned` or `borrowed`; not dropping
-        // it leaves the host's reference alone.
-        let thin = unsafe { Thin::from_raw(pointer.cast_mut().cast()) };
-        Ok(ManuallyDrop::new(Value::from_thin(thin)))
+        // SAFETY: it lives; not dropping it leaves the host's reference alone.
+        Ok(ManuallyDrop::new(unsafe { Self::given_up(pointer.cast_mut()) }))
+    }
+
+    /// The value behind a handle, with the host's reference.
+    ///
+    /// # Safety
+    ///
+    /// `pointer` is a live value, and its reference the caller's; or the result
+    /// is not dropped.
+    #[inline(always)]
+    unsafe fn given_up(pointer: *mut Self) -> Value {
+        // SAFETY: a handle is a cell from `owned` or `borrowed`.
+        Value::from_thin(unsafe { Thin::from_raw(pointer.cast()) })
     }
 }
 
@@ -233,8 +243,10 @@ pub unsafe extern "C" fn acervo_value_retain(value: *const acervo_value) -> *mut
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_value_free(value: *mut acervo_value) {
-    // SAFETY: NULL or a reference that the caller gives up.
-    wall::or((), || drop(unsafe { acervo_value::get(value, VALUE) }.map(ManuallyDrop::into_inner)));
+    if !value.is_null() {
+        // SAFETY: a handle is the pointer of a cell, and the caller gives it up.
+        wall::or((), || drop(unsafe { acervo_value::given_up(value) }));
+    }
 }
 
 /// The type, ACERVO_TYPE_NIL to ACERVO_TYPE_MAP; ACERVO_INVALID for NULL.

@@ -137,6 +137,23 @@ impl<H> Thin<H> {
         Some(Self { block: kept.block, _owns: PhantomData })
     }
 
+    /// # Safety
+    ///
+    /// This is the last reference, and is not used again.
+    #[inline(never)]
+    unsafe fn free(&mut self) {
+        fence(Ordering::Acquire);
+        let layout = Self::layout(self.block().first, self.block().second);
+        // SAFETY: as promised by the caller.
+        unsafe {
+            ptr::drop_in_place(&raw mut (*self.block.as_ptr()).head);
+            // `try_new` computed the same layout, so there is one.
+            if let Some(layout) = layout {
+                pool::give(self.block.as_ptr().cast(), layout);
+            }
+        }
+    }
+
     /// Where it is, for as long as it is counted.
     #[inline]
     pub(crate) fn as_ptr(&self) -> *const () {
@@ -225,22 +242,13 @@ impl<H> Clone for Thin<H> {
 }
 
 impl<H> Drop for Thin<H> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         let count = &self.block().count;
         // The only reference cannot be cloned meanwhile: no need to count down.
-        if count.load(Ordering::Acquire) != 1 && count.fetch_sub(1, Ordering::Release) != 1 {
-            return;
-        }
-        fence(Ordering::Acquire);
-        let layout = Self::layout(self.block().first, self.block().second);
-        // SAFETY: this was the last reference.
-        unsafe {
-            ptr::drop_in_place(&raw mut (*self.block.as_ptr()).head);
-            // `try_new` computed the same layout, so there is one.
-            if let Some(layout) = layout {
-                pool::give(self.block.as_ptr().cast(), layout);
-            }
+        if count.load(Ordering::Acquire) == 1 || count.fetch_sub(1, Ordering::Release) == 1 {
+            // SAFETY: this was the last reference.
+            unsafe { self.free() };
         }
     }
 }
