@@ -185,7 +185,7 @@ impl Call {
     }
 
     /// Appends the value at `index` to the buffer.
-    #[inline]
+    #[inline(always)]
     pub(super) fn encode(&mut self, index: c_int) {
         // What is put most often is below any limit.
         if self.lua.type_of(index) == TYPE_NUMBER
@@ -297,7 +297,7 @@ impl Call {
     }
 
     /// The ttl in milliseconds from the table of options at `index`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn ttl(&mut self, index: c_int) -> Option<i64> {
         if self.has_argument(index) { self.ttl_of(index) } else { None }
     }

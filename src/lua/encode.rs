@@ -23,6 +23,9 @@ use super::version::TYPE_CDATA;
 /// Largest magnitude up to which every integer is a double of its own.
 pub(super) const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// Slots of its stack that a function of C has at least (`LUA_MINSTACK`).
+const LEAST_STACK: c_int = 20;
+
 /// Enough for a scalar, or what stands before the content of another value.
 const HEAD: usize = 16;
 
@@ -248,11 +251,10 @@ impl Encoder<'_> {
         put_number(self.lua, index, self.out);
     }
 
-    /// Appends the key at `index`. Tells whether another key of the table may
+    /// Appends the key at `index`, of this type. Tells whether another key of the table may
     /// be equal to it: Lua compares cdata by identity.
     #[inline(always)]
-    fn key(&mut self, index: c_int) -> Result<bool, Stop> {
-        let type_of = self.lua.type_of(index);
+    fn key(&mut self, index: c_int, type_of: c_int) -> Result<bool, Stop> {
         if type_of == TYPE_STRING {
             return self.string(index).map(|()| false);
         }
@@ -294,21 +296,24 @@ impl Encoder<'_> {
         if depth > self.max_depth {
             return self.refuse(Refusal::TooDeep);
         }
-        // A pair, what reading a cdata takes, and the pair of a count.
-        if !lua.check_stack(10) {
+        // A pair, what reading a cdata takes, and the pair of a count. A function
+        // of C has as many from the start.
+        if top + 10 > LEAST_STACK && !lua.check_stack(10) {
             return self.refuse(Refusal::Stack);
         }
         let here = Outer { table: address, outer, depth };
-        let len = lua.raw_len(table);
         lua.push_nil();
         if !lua.next(table) {
             self.empty(table);
             return self.check_size();
         }
+        let first = lua.type_of(top + 1);
+        // A list has only numbers as keys.
+        let len = if first == TYPE_NUMBER { lua.raw_len(table) } else { 0 };
         match u32::try_from(len) {
             Ok(0) => {
                 let start = begin_map(self.out);
-                self.pairs(table, top, &here, start, 0)
+                self.pairs(table, top, first, &here, start, 0)
             }
             Ok(len) => self.array_or_map(table, top, &here, len),
             Err(_) => self.refuse(Refusal::TooLarge),
@@ -373,7 +378,7 @@ impl Encoder<'_> {
             return Ok(());
         }
         self.turn_into_map(start, header_end, count)?;
-        self.pairs(table, top, here, start, count)
+        self.pairs(table, top, lua.type_of(key), here, start, count)
     }
 
     /// Whether the keys of the table are exactly 1 to `len`.
@@ -418,13 +423,14 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// Appends the pair on the stack and those after it to the map begun at
-    /// `start`, which has `count` pairs.
+    /// Appends the pair on the stack, whose key has this type, and those after it
+    /// to the map begun at `start`, which has `count` pairs.
     #[inline]
     fn pairs(
         &mut self,
         table: c_int,
         top: c_int,
+        mut key_type: c_int,
         here: &Outer<'_>,
         start: usize,
         mut count: u32,
@@ -433,7 +439,7 @@ impl Encoder<'_> {
         let (key, value) = (top + 1, top + 2);
         let mut may_be_equal = false;
         loop {
-            may_be_equal |= self.key(key)?;
+            may_be_equal |= self.key(key, key_type)?;
             self.value(value, value, Some(here)).inspect_err(|_| self.prepend_key(key))?;
             count += 1;
             lua.set_top(key);
@@ -445,6 +451,7 @@ impl Encoder<'_> {
                 }
                 return self.check_size();
             }
+            key_type = lua.type_of(key);
         }
     }
 
