@@ -35,6 +35,19 @@ pub(crate) struct Body {
     format: Option<Arc<[u8]>>,
 }
 
+impl Body {
+    /// The text of the id.
+    pub(super) fn id_text(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// Whether the id has this text.
+    #[inline]
+    pub(super) fn has_id(&self, text: &[u8]) -> bool {
+        self.text.is(text)
+    }
+}
+
 impl Entry {
     /// An entry from its parts. Meta `None` is empty; data `None` or nil is
     /// absent.
