@@ -166,8 +166,7 @@ impl State {
     /// Adds the entry, or replaces the one with its id.
     pub(super) fn put(&mut self, entry: &Entry) {
         let (slot, entry) = self.intern(entry);
-        let old = self.entries.get(slot).cloned();
-        self.entries.by_slot.set(slot, Some(entry.clone()));
+        let old = self.entries.by_slot.set(slot, Some(entry.clone()));
         if old.is_none() {
             let id = entry.id().parts();
             self.order.insert(slot, (), |&other| self.entries.compare(other, id));

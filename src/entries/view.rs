@@ -2,6 +2,7 @@
 
 use super::entry::{Body, Entry};
 use super::find::Cache;
+use super::id::Id;
 use super::state::{Entries, State};
 use crate::platform::newest::{Line, Shown};
 use crate::platform::sync::OnceLock;
@@ -42,6 +43,11 @@ impl View {
     pub(super) fn find_quickly(&self, id: &[u8]) -> Option<Entry> {
         let found = self.shown.get()?.find(self.state.hash_of(id), |body| body.has_id(id))?;
         Some(Entry::from_thin(found))
+    }
+
+    /// The entry with this id, counted.
+    pub(super) fn get(&self, id: &Id) -> Option<Entry> {
+        self.find_quickly(id.text()).or_else(|| self.state.get(id.parts()).cloned())
     }
 }
 
