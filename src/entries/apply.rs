@@ -32,7 +32,7 @@ impl Engine {
         let turn = self.begin(caller)?;
         let current = self.published();
         check_base(options.base, changes, base, &current)?;
-        let folded = fold(changes, &current.state)?;
+        let folded = fold(changes, &current)?;
         let (ops, next) = self.plan(folded, &current.state)?;
         let version = Version {
             id: turn.stored.next()?,

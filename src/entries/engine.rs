@@ -16,12 +16,13 @@ use super::pins::Pins;
 use super::policy::Policy;
 use super::recent::Recent;
 use super::slots::Slots;
-use super::state::State;
+use super::state::{Entries, State};
 use super::transaction::{Handlers, Plain, ThreadTurn, Turns, is_inside};
 use super::upkeep::{Post, Upkeep};
 use super::view::View;
 use super::watch::Watch;
 use crate::guard::{Guard, Unusable};
+use crate::platform::newest::Line;
 use crate::platform::signal::Signal;
 use crate::platform::sync::{Mutex, MutexGuard};
 use crate::storage::Versions;
@@ -88,6 +89,8 @@ pub(crate) struct Engine {
     serial: usize,
     /// Held to publish, and to take in what others made.
     pub(super) publishing: Mutex<()>,
+    /// Makes the short way to what is published.
+    line: Mutex<Line<Entries>>,
     lineage: Mutex<Option<Lineage>>,
     /// States of earlier versions.
     pub(super) recent: Recent,
@@ -157,9 +160,12 @@ impl Engine {
         if let (Some(others), Some(seen)) = (&others, seen) {
             others.note_seen(seen, opened.stored.epoch);
         }
+        let mut line = Line::default();
+        let view = View::new(opened.stored.head, state);
+        view.make_quick(&mut line);
         Ok(Arc::new(Self {
             settings,
-            published: ArcSwap::from_pointee(View::new(opened.stored.head, state)),
+            published: ArcSwap::from_pointee(view),
             patterns: ArcSwap::default(),
             history,
             others,
@@ -173,6 +179,7 @@ impl Engine {
             has_policy: AtomicBool::new(false),
             serial: SERIALS.fetch_add(1, Ordering::Relaxed),
             publishing: Mutex::default(),
+            line: Mutex::new(line),
             lineage: Mutex::default(),
             recent: Recent::default(),
             baseline: ArcSwap::from_pointee(baseline),
@@ -200,7 +207,9 @@ impl Engine {
             self.recent.checkpoint(&view);
         }
         self.pins.add(&view);
+        let before = view.make_quick(&mut self.line.lock());
         self.published.store(view);
+        drop(before);
     }
 
     /// As [`Engine::publish`], and tells feeds what happened.
@@ -335,6 +344,8 @@ impl Engine {
         self.published().state.indexes.forget();
         let version = self.published().version;
         self.published.store(Arc::new(View::new(version, empty)));
+        let line = std::mem::take(&mut *self.line.lock());
+        drop(line);
         drop(turn);
         result
     }

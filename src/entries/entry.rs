@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::EntryError;
 use super::id::{Id, IdRef, Text, is_control};
+use crate::platform::thin::{IsThin, Thin};
 use crate::value::{Token, Type, Value, put_map_header, put_string};
 
 /// Longest kind in bytes.
@@ -16,20 +17,35 @@ pub(crate) const KIND_LIMIT: usize = 256;
 /// Threads: any.
 #[derive(Clone)]
 pub struct Entry {
-    body: Arc<Body>,
+    body: Thin<Body>,
 }
 
-/// What the references to an entry share.
+/// What the references to an entry share. What is looked at when one is found
+/// stands in front: with an id of usual length it is one cache line.
+#[repr(C)]
 pub(crate) struct Body {
-    id: Id,
-    /// The id's text, where a search looks at it.
-    text: Text,
     /// With a NUL behind it, for C.
     kind: Arc<[u8]>,
+    /// The id's text, where a search looks at it.
+    text: Text,
+    id: Id,
     meta: Value,
     data: Option<Value>,
     /// What another program called the form of the data; `None`: a plain value.
     format: Option<Arc<[u8]>>,
+}
+
+impl Body {
+    /// The text of the id.
+    pub(super) fn id_text(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// Whether the id has this text.
+    #[inline]
+    pub(super) fn has_id(&self, text: &[u8]) -> bool {
+        self.text.is(text)
+    }
 }
 
 impl Entry {
@@ -86,16 +102,24 @@ impl Entry {
         let kind = [kind, b"\0"].concat().into();
         let data = data.filter(|data| data.type_of() != Type::Nil);
         let text = id.body().text().clone();
-        Self { body: Arc::new(Body { id, text, kind, meta, data, format: format.map(Into::into) }) }
+        Self::of(Body { id, text, kind, meta, data, format: format.map(Into::into) })
+    }
+
+    fn of(body: Body) -> Self {
+        Self { body: Thin::new(body, &[], &[]) }
+    }
+
+    fn body(&self) -> &Body {
+        self.body.head()
     }
 
     /// The same entry under an equal id, and with an equal kind, that are
     /// shared with others.
     pub(super) fn sharing(&self, id: Id, kind: Arc<[u8]>) -> Self {
-        let body = &*self.body;
+        let body = self.body();
         let (text, format) = (id.body().text().clone(), body.format.clone());
         let (meta, data) = (body.meta.clone(), body.data.clone());
-        Self { body: Arc::new(Body { id, text, kind, meta, data, format }) }
+        Self::of(Body { id, text, kind, meta, data, format })
     }
 
     /// The same entry as `present`, whose id and kind it has, is held: sharing
@@ -111,50 +135,50 @@ impl Entry {
     #[must_use]
     #[inline]
     pub fn id(&self) -> &Id {
-        &self.body.id
+        &self.body().id
     }
 
     /// The parts of the id.
     #[inline]
     pub(super) fn id_parts(&self) -> IdRef<'_> {
-        self.body.text.parts()
+        self.body().text.parts()
     }
 
     /// The kind.
     #[must_use]
     pub fn kind(&self) -> &[u8] {
-        &self.body.kind[..self.body.kind.len() - 1]
+        &self.body().kind[..self.body().kind.len() - 1]
     }
 
     /// The kind, with a NUL behind it.
     #[must_use]
     pub fn kind_with_nul(&self) -> &[u8] {
-        &self.body.kind
+        &self.body().kind
     }
 
     pub(super) fn shared_kind(&self) -> &Arc<[u8]> {
-        &self.body.kind
+        &self.body().kind
     }
 
     /// The meta fields, a map.
     #[must_use]
     pub fn meta(&self) -> &Value {
-        &self.body.meta
+        &self.body().meta
     }
 
     /// The data, if there is any.
     #[must_use]
     pub fn data(&self) -> Option<&Value> {
-        self.body.data.as_ref()
+        self.body().data.as_ref()
     }
 
     pub(super) fn format(&self) -> Option<&[u8]> {
-        self.body.format.as_deref()
+        self.body().format.as_deref()
     }
 
     /// Whether both have the same kind, meta and data.
     pub(super) fn has_same_content(&self, other: &Self) -> bool {
-        let (a, b) = (&*self.body, &*other.body);
+        let (a, b) = (self.body(), other.body());
         // The same bytes are the same value; also others may be.
         let same = |a: &Value, b: &Value| a.as_bytes() == b.as_bytes() || a == b;
         let is_data_same = match (&a.data, &b.data) {
@@ -167,22 +191,12 @@ impl Entry {
     /// Whether both are references to one entry.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.body, &other.body)
+        self.body.is_same(&other.body)
     }
 
-    /// The reference as one pointer can hold it; for the C ABI.
-    pub(crate) fn into_body(self) -> Arc<Body> {
-        self.body
-    }
-
-    /// As [`Entry::into_body`], without taking a reference.
-    pub(crate) fn as_body(&self) -> &Arc<Body> {
+    /// What is counted; for the C ABI.
+    pub(crate) fn as_thin(&self) -> &Thin<Body> {
         &self.body
-    }
-
-    /// The reverse of [`Entry::into_body`].
-    pub(crate) fn from_body(body: Arc<Body>) -> Self {
-        Self { body }
     }
 
     /// How many bytes its parts have.
@@ -215,11 +229,22 @@ pub(super) fn empty_map() -> Value {
     Value::from_canonical(&bytes)
 }
 
+impl IsThin for Entry {
+    type Head = Body;
+
+    fn from_thin(body: Thin<Body>) -> Self {
+        Self { body }
+    }
+
+    fn into_thin(self) -> Thin<Body> {
+        self.body
+    }
+}
+
 /// By value: id, kind, meta and data.
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.body, &other.body)
-            || self.id_parts() == other.id_parts() && self.has_same_content(other)
+        self.is_same(other) || self.id_parts() == other.id_parts() && self.has_same_content(other)
     }
 }
 

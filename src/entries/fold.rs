@@ -7,18 +7,21 @@ use super::entry::Entry;
 use super::op::Op;
 use super::squash::Squash;
 use super::state::State;
+use super::view::View;
 
-/// The operations that `changes` make of `state`, in no particular order.
-pub(super) fn fold(changes: &[Change], state: &State) -> Result<Vec<Op>, EntryError> {
+/// The operations that `changes` make of what `view` shows, in no particular
+/// order.
+pub(super) fn fold(changes: &[Change], view: &View) -> Result<Vec<Op>, EntryError> {
+    let state = &view.state;
     if let [change] = changes {
-        return Ok(vec![op_for(change, state.get(change.id().parts()), state)?]);
+        return Ok(vec![op_for(change, view.get(change.id()), state)?]);
     }
     let mut squash = Squash::default();
     for change in changes {
-        let id = change.id().parts();
-        squash.push_with(id, |net| match net {
-            Some(net) => op_for(change, net.entry(), state),
-            None => op_for(change, state.get(id), state),
+        let id = change.id();
+        squash.push_with(id.parts(), |net| match net {
+            Some(net) => op_for(change, net.entry().cloned(), state),
+            None => op_for(change, view.get(id), state),
         })?;
     }
     Ok(squash.into_ops())
@@ -26,7 +29,7 @@ pub(super) fn fold(changes: &[Change], state: &State) -> Result<Vec<Op>, EntryEr
 
 /// The operation on `state` that a change means where `present` is what has its
 /// id. Its entry is the one that the state will hold.
-fn op_for(change: &Change, present: Option<&Entry>, state: &State) -> Result<Op, EntryError> {
+fn op_for(change: &Change, present: Option<Entry>, state: &State) -> Result<Op, EntryError> {
     let missing = || EntryError::NoEntry { id: change.id().to_string() };
     match change {
         Change::Create(entry) => match present {
@@ -43,8 +46,8 @@ fn op_for(change: &Change, present: Option<&Entry>, state: &State) -> Result<Op,
                     given: text(entry.kind()),
                 });
             }
-            Ok(Op::update(entry.in_place_of(present), present.clone()))
+            Ok(Op::update(entry.in_place_of(&present), present))
         }
-        Change::Delete(_) => Ok(Op::delete(present.ok_or_else(missing)?.clone())),
+        Change::Delete(_) => Ok(Op::delete(present.ok_or_else(missing)?)),
     }
 }

@@ -134,6 +134,33 @@ impl Text {
         }
     }
 
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        let text = self.with_nul();
+        &text[..text.len() - 1]
+    }
+
+    /// Whether it is this one. As cheap as it can be had: it is asked for each
+    /// entry that is looked up.
+    #[inline]
+    pub(super) fn is(&self, text: &[u8]) -> bool {
+        match &self.bytes {
+            Bytes::Short(len, bytes) => {
+                if usize::from(*len) != text.len() + 1 {
+                    return false;
+                }
+                let Some(own) = bytes.get(..text.len()) else { return false };
+                match (own.last_chunk::<8>(), text.last_chunk::<8>()) {
+                    (Some(own_end), Some(end)) => {
+                        let (own, text) = (own.as_chunks::<8>().0, text.as_chunks::<8>().0);
+                        own_end == end && own.iter().zip(text).all(|(own, other)| own == other)
+                    }
+                    _ => own == text,
+                }
+            }
+            Bytes::Long(_) => self.as_bytes() == text,
+        }
+    }
+
     #[inline]
     pub(super) fn parts(&self) -> IdRef<'_> {
         let (ns, rest) = self.with_nul().split_at(self.ns_len as usize);

@@ -61,6 +61,7 @@ pub use error::EntryError;
 pub use feed::{Event, Feed};
 pub(crate) use follow::Others;
 pub use handle::{Applied, Figures, Registry};
+pub(crate) use id::ID_LIMIT;
 pub use id::{Id, IdRef};
 pub use op::{Op, OpKind};
 pub use policy::Policy;

@@ -60,6 +60,12 @@ impl Snapshot {
         self.view.state.get(id)
     }
 
+    /// The entry whose id has this text, if there is a short way to it.
+    #[inline(always)]
+    pub(crate) fn find_quickly(&self, id: &[u8]) -> Option<Entry> {
+        self.view.find_quickly(id)
+    }
+
     /// All entries.
     #[must_use]
     pub fn entries(&self) -> Found {

@@ -5,13 +5,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::dependencies::Links;
-use super::entry::Entry;
+use super::entry::{Body as EntryBody, Entry};
 use super::find::Indexes;
 use super::history::NetEntry;
 use super::id::IdRef;
 use super::op::{Op, OpKind};
 use super::persistent::{Iter, Tree, Vector};
 use super::slots::Slots;
+use crate::platform::newest::{Change, Version};
 use crate::sorting;
 
 /// Slots side by side in a sorted set of them: copying as many is one run of
@@ -54,7 +55,7 @@ impl Entries {
         others: &Self,
         give: &mut dyn FnMut(u32) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        self.by_slot.differences(&others.by_slot, &Entry::is_same, give)
+        self.by_slot.differences(&others.by_slot, &Entry::is_same, &mut |slot, _, _| give(slot))
     }
 
     /// How the id at `slot` stands to `id`.
@@ -62,6 +63,20 @@ impl Entries {
     pub(super) fn compare(&self, slot: u32, id: IdRef<'_>) -> Ordering {
         // Sets hold no slots without entries.
         self.get(slot).map_or(Ordering::Less, |entry| entry.id_parts().cmp(&id))
+    }
+}
+
+impl Version for Entries {
+    type Head = EntryBody;
+
+    fn differences(&self, before: &Self, give: &mut dyn FnMut(Change<'_, EntryBody>)) {
+        let (before, now) = (&before.by_slot, &self.by_slot);
+        let flow = before.differences(now, &Entry::is_same, &mut |_, before, now| {
+            let [before, now] = [before, now].map(|it| it.map(Entry::as_thin));
+            give(Change { before, now });
+            ControlFlow::Continue(())
+        });
+        debug_assert!(flow.is_continue());
     }
 }
 
@@ -80,6 +95,12 @@ impl State {
     /// may be taken then: its holder may not exist here.
     pub(super) fn is_forked(&self) -> bool {
         self.slots.is_forked()
+    }
+
+    /// The hash that the text of an id has.
+    #[inline]
+    pub(super) fn hash_of(&self, id: &[u8]) -> u64 {
+        self.slots.hash_of(id)
     }
 
     /// How many entries there are.
@@ -145,8 +166,7 @@ impl State {
     /// Adds the entry, or replaces the one with its id.
     pub(super) fn put(&mut self, entry: &Entry) {
         let (slot, entry) = self.intern(entry);
-        let old = self.entries.get(slot).cloned();
-        self.entries.by_slot.set(slot, Some(entry.clone()));
+        let old = self.entries.by_slot.set(slot, Some(entry.clone()));
         if old.is_none() {
             let id = entry.id().parts();
             self.order.insert(slot, (), |&other| self.entries.compare(other, id));

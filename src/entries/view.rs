@@ -1,7 +1,12 @@
 //! The registry as it is at one version.
 
+use super::entry::{Body, Entry};
 use super::find::Cache;
-use super::state::State;
+use super::id::Id;
+use super::state::{Entries, State};
+use crate::platform::newest::{Line, Shown};
+use crate::platform::sync::OnceLock;
+use crate::platform::thin::IsThin;
 
 /// A state with its version: what is published, and what snapshots hold.
 pub(super) struct View {
@@ -9,10 +14,172 @@ pub(super) struct View {
     pub(super) state: State,
     /// What was found in it before.
     pub(super) cache: Cache,
+    /// The short way to its entries; of what was published.
+    pub(super) shown: OnceLock<Shown<Entries>>,
 }
 
 impl View {
     pub(super) fn new(version: u64, state: State) -> Self {
-        Self { version, state, cache: Cache::default() }
+        Self { version, state, cache: Cache::default(), shown: OnceLock::new() }
+    }
+
+    /// Has its entries be found quickly, before it is published. Gives those that
+    /// were published last, to be freed when nobody waits for it.
+    pub(super) fn make_quick(&self, line: &mut Line<Entries>) -> Option<Entries> {
+        let mut last = None;
+        // What is published once more is as it was.
+        self.shown.get_or_init(|| {
+            let hash = |body: &Body| self.state.hash_of(body.id_text());
+            let (shown, before) = line.show(self.state.entries.clone(), hash);
+            last = Some(before);
+            shown
+        });
+        last
+    }
+
+    /// The entry with this text as its id, counted. It may be there and not be
+    /// found so: then it is in the state.
+    #[inline(always)]
+    pub(super) fn find_quickly(&self, id: &[u8]) -> Option<Entry> {
+        let found = self.shown.get()?.find(self.state.hash_of(id), |body| body.has_id(id))?;
+        Some(Entry::from_thin(found))
+    }
+
+    /// The entry with this id, counted.
+    pub(super) fn get(&self, id: &Id) -> Option<Entry> {
+        self.find_quickly(id.text()).or_else(|| self.state.get(id.parts()).cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use crate::entries::engine::{Engine, HistoryKind, Settings};
+    use crate::entries::handle::Registry;
+    use crate::entries::id::IdRef;
+    use crate::entries::snapshot::Snapshot;
+    use crate::guard::Guard;
+
+    use super::*;
+
+    fn registry() -> (Arc<Engine>, Registry) {
+        let settings = Settings {
+            history: HistoryKind::Memory,
+            history_keep: None,
+            value_limit: 1 << 20,
+            handler_timeout: Duration::from_secs(1),
+            require_handler: false,
+            internal_kinds: Vec::new(),
+        };
+        let engine = Engine::in_memory(settings, Box::new(|_| {})).unwrap();
+        let registry = Registry::new(Arc::clone(&engine), Arc::new(Guard::new(false, || {})));
+        (engine, registry)
+    }
+
+    /// What changes the registry.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// Each of these comes, or goes.
+        Change(BTreeMap<u8, bool>),
+        MoveTo(u8),
+        Prune(u8),
+    }
+
+    fn change(snapshot: &Snapshot, ids: &BTreeMap<u8, bool>) {
+        let mut changes = snapshot.changes();
+        for (&n, &comes) in ids {
+            let id = id(n);
+            let id = IdRef::parse(&id);
+            let entry = Entry::new(id, b"k", None, None).unwrap();
+            match (comes, snapshot.get(id).is_some()) {
+                (true, true) => changes.update(entry).unwrap(),
+                (true, false) => changes.create(entry).unwrap(),
+                (false, true) => changes.delete(id).unwrap(),
+                (false, false) => {}
+            }
+        }
+        if !changes.queued().is_empty() {
+            changes.apply().unwrap();
+        }
+    }
+
+    fn ids() -> impl Iterator<Item = Vec<u8>> {
+        // Also one that is longer than what stands in an entry.
+        (0..20_u8)
+            .map(|n| format!("n{}:{}{n}", n % 3, "x".repeat(n as usize % 5 * 15)).into_bytes())
+    }
+
+    fn id(n: u8) -> Vec<u8> {
+        ids().nth(n as usize).unwrap()
+    }
+
+    /// How many are found quickly; they are what the state has.
+    fn quick(snapshot: &Snapshot) -> usize {
+        let is_quick = |id: &Vec<u8>| {
+            let has = snapshot.get(IdRef::parse(id));
+            let found = snapshot.find_quickly(id);
+            if let Some(found) = &found {
+                assert!(has.is_some_and(|has| has.is_same(found)));
+            }
+            found.is_some()
+        };
+        ids().filter(is_quick).count()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_quickly_is_what_each_version_has(
+            steps in prop::collection::vec(
+                prop_oneof![
+                    6 => prop::collection::btree_map(0..20_u8, any::<bool>(), 1..8)
+                        .prop_map(Step::Change),
+                    1 => any::<u8>().prop_map(Step::MoveTo),
+                    1 => any::<u8>().prop_map(Step::Prune),
+                ],
+                0..60,
+            ),
+        ) {
+            let (_, registry) = registry();
+            let mut kept = vec![registry.snapshot().unwrap()];
+            for (at, step) in steps.iter().enumerate() {
+                let now = registry.snapshot().unwrap();
+                // Not all of them can be.
+                match step {
+                    Step::Change(ids) => change(&now, ids),
+                    Step::MoveTo(n) => {
+                        _ = registry.apply_version(u64::from(*n) % (now.version() + 3));
+                    }
+                    Step::Prune(n) => _ = registry.prune(u64::from(*n) % (now.version() + 1)),
+                }
+                let snapshot = registry.snapshot().unwrap();
+                prop_assert_eq!(quick(&snapshot), snapshot.len());
+                kept.push(snapshot);
+                if at % 3 == 2 {
+                    kept.remove(at / 3 % kept.len());
+                }
+                for snapshot in &kept {
+                    quick(snapshot);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_found_quickly_is_so_after_the_registry_was_closed() {
+        let (engine, registry) = registry();
+        let mut changes = registry.snapshot().unwrap().changes();
+        for id in ids() {
+            changes.create(Entry::new(IdRef::parse(&id), b"k", None, None).unwrap()).unwrap();
+        }
+        changes.apply().unwrap();
+        let snapshot = registry.snapshot().unwrap();
+        engine.shut_down().unwrap();
+        drop((changes, registry, engine));
+        assert_eq!(quick(&snapshot), 20);
     }
 }

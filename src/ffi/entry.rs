@@ -2,7 +2,6 @@
 
 use std::ffi::c_char;
 use std::mem::ManuallyDrop;
-use std::sync::Arc;
 
 use super::error::acervo_error;
 use super::raw::{self, Out};
@@ -10,6 +9,7 @@ use super::value::acervo_value;
 use super::wall;
 use crate::entries::{Entry, EntryBody, Found, IdRef};
 use crate::error::Error;
+use crate::platform::thin::{IsThin, Thin};
 use crate::value::Value;
 
 /// A typed entry of the entry registry: id, kind, meta and data. Immutable.
@@ -19,20 +19,20 @@ use crate::value::Value;
 ///
 /// Threads: any.
 pub struct acervo_entry {
-    // A pointer to one is the pointer of an Arc<EntryBody>: an entry that is
-    // lent to the host costs nothing.
+    // A pointer to one is a counted `Thin<EntryBody>`: an entry that is lent to
+    // the host costs nothing.
     _opaque: [u8; 0],
 }
 
 impl acervo_entry {
     /// A reference for the host.
     pub(super) fn owned(entry: Entry) -> *mut Self {
-        Arc::into_raw(entry.into_body()).cast_mut().cast()
+        entry.into_thin().into_raw().cast()
     }
 
     /// A pointer for the host, good while `entry` lives.
     pub(super) fn borrowed(entry: &Entry) -> *const Self {
-        Arc::as_ptr(entry.as_body()).cast()
+        entry.as_thin().as_ptr().cast()
     }
 
     /// The entry behind a handle, without taking the host's reference; `None`
@@ -45,11 +45,10 @@ impl acervo_entry {
         if pointer.is_null() {
             return None;
         }
-        // SAFETY: a handle is the pointer of an Arc<EntryBody>, from `owned` or
-        // `borrowed`, and alive; not dropping it leaves the host's reference
-        // alone.
-        let body = unsafe { Arc::from_raw(pointer.cast::<EntryBody>()) };
-        Some(ManuallyDrop::new(Entry::from_body(body)))
+        // SAFETY: a handle is a `Thin<EntryBody>`, from `owned` or `borrowed`,
+        // and alive; not dropping it leaves the host's reference alone.
+        let body = unsafe { Thin::<EntryBody>::from_raw(pointer.cast_mut().cast()) };
+        Some(ManuallyDrop::new(Entry::from_thin(body)))
     }
 
     /// The entry behind a handle, with a reference of its own.
@@ -143,8 +142,9 @@ unsafe fn optional(value: *const acervo_value) -> Option<Value> {
 pub unsafe extern "C" fn acervo_entry_retain(entry: *const acervo_entry) -> *mut acervo_entry {
     wall::or(std::ptr::null_mut(), || {
         if !entry.is_null() {
-            // SAFETY: a handle is the pointer of an Arc<EntryBody> and alive.
-            unsafe { Arc::increment_strong_count(entry.cast::<EntryBody>()) };
+            // SAFETY: a handle that is alive.
+            let held = unsafe { acervo_entry::get(entry) };
+            std::mem::forget(held.as_deref().cloned());
         }
         entry.cast_mut()
     })
@@ -155,11 +155,25 @@ pub unsafe extern "C" fn acervo_entry_retain(entry: *const acervo_entry) -> *mut
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn acervo_entry_free(entry: *mut acervo_entry) {
-    if !entry.is_null() {
-        // SAFETY: a handle is the pointer of an Arc<EntryBody>, and the caller
-        // gives its reference up.
-        wall::or((), || drop(unsafe { Arc::from_raw(entry.cast_const().cast::<EntryBody>()) }));
+    if entry.is_null() {
+        return;
     }
+    wall::or((), move || {
+        // SAFETY: a handle is a `Thin<EntryBody>`, and the caller gives its
+        // reference up.
+        let held = unsafe { Thin::<EntryBody>::from_raw(entry.cast()) };
+        if let Some(last) = held.release() {
+            free_last(last);
+        }
+    });
+}
+
+/// Most references are not the last one: this would have the others set up more
+/// than they need.
+#[cold]
+#[inline(never)]
+fn free_last(entry: Thin<EntryBody>) {
+    drop(entry);
 }
 
 /// The id as "namespace:name", with the colon also where the namespace is

@@ -14,6 +14,7 @@ pub(crate) mod file;
 pub(crate) mod fork;
 mod lock;
 mod membarrier;
+pub(crate) mod newest;
 pub(crate) mod once_box;
 mod pool;
 pub(crate) mod rcu;

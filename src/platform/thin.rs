@@ -126,6 +126,7 @@ impl<H> Thin<H> {
     }
 
     /// Gives the reference up; gives it back if it was the last.
+    #[inline]
     pub(crate) fn release(self) -> Option<Self> {
         let kept = std::mem::ManuallyDrop::new(self);
         let count = &kept.block().count;

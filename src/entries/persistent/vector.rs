@@ -27,6 +27,10 @@ pub(in crate::entries) struct Vector<T> {
     height: u32,
 }
 
+/// Is given a place and what is there, of two vectors.
+pub(in crate::entries) type Give<'a, T> =
+    &'a mut dyn FnMut(u32, Option<&T>, Option<&T>) -> ControlFlow<()>;
+
 impl<T> Default for Vector<T> {
     fn default() -> Self {
         Self { root: Node::Empty, height: 0 }
@@ -80,14 +84,17 @@ impl<T: Clone> Vector<T> {
         set(&mut self.root, self.height, place, value)
     }
 
-    /// Gives the places at which two vectors do not have the same, ascending.
-    /// What they share is not looked at.
+    /// Gives the places at which two vectors do not have the same, ascending,
+    /// with what is there. What they share is not looked at.
     pub(in crate::entries) fn differences(
         &self,
         other: &Self,
-        is_same: &dyn Fn(&T, &T) -> bool,
-        give: &mut dyn FnMut(u32) -> ControlFlow<()>,
+        is_same: &impl Fn(&T, &T) -> bool,
+        give: Give<'_, T>,
     ) -> ControlFlow<()> {
+        if self.height == other.height {
+            return differ(&self.root, &other.root, self.height, 0, is_same, give);
+        }
         let (left, right) = (self.lifted(other.height), other.lifted(self.height));
         differ(&left, &right, self.height.max(other.height), 0, is_same, give)
     }
@@ -111,22 +118,23 @@ fn differ<T>(
     right: &Node<T>,
     height: u32,
     start: u64,
-    is_same: &dyn Fn(&T, &T) -> bool,
-    give: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    is_same: &impl Fn(&T, &T) -> bool,
+    give: Give<'_, T>,
 ) -> ControlFlow<()> {
     if left.is_shared_with(right) {
         return ControlFlow::Continue(());
     }
     if height == 0 {
         for place in 0..LEAF {
-            let has_same = match (left.value(place), right.value(place)) {
+            let (left, right) = (left.value(place), right.value(place));
+            let has_same = match (left, right) {
                 (Some(left), Some(right)) => is_same(left, right),
                 (None, None) => true,
                 _ => false,
             };
             if !has_same {
                 // Places are u32; above them there are no values.
-                give((start + place as u64) as u32)?;
+                give((start + place as u64) as u32, left, right)?;
             }
         }
         return ControlFlow::Continue(());
@@ -221,7 +229,8 @@ mod tests {
             }
             if let Some((old, old_model)) = &old {
                 let mut found = Vec::new();
-                let flow = old.differences(&vector, &|a, b| a == b, &mut |place| {
+                let flow = old.differences(&vector, &|a, b| a == b, &mut |place, left, right| {
+                    assert_eq!((left, right), (old_model.get(&place), model.get(&place)));
                     found.push(place);
                     ControlFlow::Continue(())
                 });

@@ -7,6 +7,7 @@
 
 mod directory;
 
+use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Weak};
 
 use foldhash::fast::RandomState;
@@ -80,6 +81,14 @@ impl Slots {
     #[inline]
     pub(super) fn is_forked(&self) -> bool {
         self.generation != fork::generation()
+    }
+
+    /// The hash that the text of an id has, with its colon.
+    #[inline]
+    pub(super) fn hash_of(&self, text: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(text);
+        hasher.finish()
     }
 
     /// Gives the slots that may be `id`'s to `test` until it takes one. They

@@ -19,6 +19,7 @@ mod models;
 mod platform {
     pub mod barrier;
     pub mod cells;
+    pub mod newest;
     pub mod rcu;
     pub mod thin;
 

@@ -7,6 +7,7 @@ use crate::memory;
 use crate::platform::rcu::tidy;
 
 mod cells;
+mod newest;
 mod rcu;
 
 pub struct Model {
@@ -27,6 +28,7 @@ const BOTH: &[Kernel] = &[Kernel::Fences, Kernel::Refuses];
 pub fn all() -> Vec<Model> {
     let mut all = rcu::models();
     all.extend(cells::models());
+    all.extend(newest::models());
     all
 }
 
