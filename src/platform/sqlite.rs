@@ -15,7 +15,7 @@
 //! the fork and stay locked in the child for ever; so the fork waits for them
 //! and passes them on unlocked.
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_uint};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Once;
@@ -41,6 +41,20 @@ pub(crate) fn has_moved(connection: &Connection) -> bool {
         ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), op, out);
     }
     moved != 0
+}
+
+/// A number that moves with every commit that the connection has noticed, its
+/// own too. It notices those of others when it begins to read.
+pub(crate) fn data_version(connection: &Connection) -> u32 {
+    let mut version: c_uint = 0;
+    let op = ffi::SQLITE_FCNTL_DATA_VERSION;
+    // SAFETY: the handle is valid while the connection is borrowed, and this
+    // control stores an unsigned int.
+    unsafe {
+        let out = (&raw mut version).cast();
+        ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), op, out);
+    }
+    version
 }
 
 /// A connection to the file at `path`. A failure comes with the errno of the

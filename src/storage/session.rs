@@ -8,7 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection};
 
 use super::{Place, StorageError};
-use crate::platform::sqlite::{has_moved, system_errno};
+use crate::platform::sqlite::{data_version, has_moved, system_errno};
 use crate::platform::{file, wal};
 
 /// A connection to the database file.
@@ -20,6 +20,8 @@ pub(super) struct Session {
     pub(super) minds_moves: bool,
     /// The failed syncs of the process after which the log was written again.
     repaired: Cell<u64>,
+    /// In a transaction that has the write lock.
+    is_writing: Cell<bool>,
 }
 
 /// How often a process looks whether another has let go of the lock.
@@ -37,6 +39,7 @@ impl Session {
             busy_timeout: place.busy_timeout,
             minds_moves: false,
             repaired: Cell::new(0),
+            is_writing: Cell::new(false),
         }
     }
 
@@ -48,6 +51,7 @@ impl Session {
             busy_timeout: Duration::ZERO,
             minds_moves: false,
             repaired: Cell::new(0),
+            is_writing: Cell::new(false),
         }
     }
 
@@ -91,12 +95,29 @@ impl Session {
             .map_err(|error| self.fault(error))
     }
 
-    /// A number that moves when other connections write, and only then. Inside a
-    /// transaction it is that of what the transaction sees.
-    pub(super) fn changes_of_others(&self) -> Result<i64, StorageError> {
-        self.statement("PRAGMA data_version")?
-            .query_row([], |row| row.get(0))
-            .map_err(|error| self.fault(error))
+    /// A number that moves with every commit, of whomever. Inside a transaction
+    /// it is that of what the transaction sees.
+    pub(super) fn data_version(&self) -> Result<u32, StorageError> {
+        if !self.is_writing.get() {
+            // Has the connection look for what others did; what it says does
+            // not count its own commits.
+            self.statement("PRAGMA data_version")?
+                .query_row([], |row| row.get::<_, i64>(0))
+                .map_err(|error| self.fault(error))?;
+        }
+        Ok(data_version(&self.connection))
+    }
+
+    /// What [`Session::data_version`] was after this connection's last commit,
+    /// whatever others did since.
+    pub(super) fn committed_version(&self) -> u32 {
+        data_version(&self.connection)
+    }
+
+    /// Whether this is between [`Session::begin`] and the end of the
+    /// transaction.
+    pub(super) fn is_writing(&self) -> bool {
+        self.is_writing.get()
     }
 
     /// Takes the write lock of the file, waiting for other processes.
@@ -118,6 +139,7 @@ impl Session {
                 Ok(()) => break,
             }
         }
+        self.is_writing.set(true);
         if self.minds_moves && has_moved(&self.connection) && file::is_elsewhere(&self.path) {
             self.roll_back();
             return Err(StorageError::moved(&self.path));
@@ -151,6 +173,7 @@ impl Session {
     /// Makes everything since [`Session::begin`] durable and visible.
     pub(super) fn commit(&self) -> Result<(), StorageError> {
         let result = self.run(COMMIT);
+        self.is_writing.set(result.is_err());
         if result.is_err() && wal::failed_syncs() != self.repaired.get() {
             // At once if that can be: other processes append too, and are not
             // told. If not, then before the next transaction.
@@ -178,6 +201,7 @@ impl Session {
             // closing the connection rolls back as well.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
+        self.is_writing.set(false);
     }
 
     /// Ends the connection; the last one moves the WAL into the file.

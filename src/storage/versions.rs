@@ -18,8 +18,10 @@ use super::session::Session;
 pub(crate) struct Versions {
     pub(super) session: Session,
     has_tables: Cell<bool>,
-    /// What the history says, and how often others had written when it did.
-    tallied: Cell<Option<(i64, Tally)>>,
+    /// What the history says, and the [`Session::data_version`] it says it of.
+    tallied: Cell<Option<(u32, Tally)>>,
+    /// What it says once the transaction is committed.
+    expected: Cell<Option<Tally>>,
 }
 
 /// What the history says about itself.
@@ -117,7 +119,12 @@ const ROW: &str = "SELECT v.id, v.parent_id, o.time, o.author, o.message \
 
 impl Versions {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, has_tables: Cell::new(false), tallied: Cell::new(None) }
+        Self {
+            session,
+            has_tables: Cell::new(false),
+            tallied: Cell::new(None),
+            expected: Cell::new(None),
+        }
     }
 
     /// The file.
@@ -137,12 +144,22 @@ impl Versions {
 
     /// As [`Session::commit`].
     pub(crate) fn commit(&self) -> Result<(), StorageError> {
-        self.session.commit()
+        let expected = self.expected.take();
+        let result = self.session.commit();
+        if result.is_err() {
+            self.tallied.set(None);
+        } else if let Some(tally) = expected {
+            self.tallied.set(Some((self.session.committed_version(), tally)));
+        }
+        result
     }
 
     /// As [`Session::roll_back`].
     pub(crate) fn roll_back(&self) {
-        self.tallied.set(None);
+        if self.session.is_writing() {
+            self.tallied.set(None);
+            self.expected.set(None);
+        }
         self.session.roll_back();
     }
 
@@ -235,22 +252,21 @@ impl Versions {
 
     /// What the history says about itself; the tables are there.
     pub(crate) fn tally(&self) -> Result<Tally, StorageError> {
-        let others = self.session.changes_of_others()?;
+        let version = self.session.data_version()?;
         if let Some((before, tally)) = self.tallied.get()
-            && before == others
+            && before == version
         {
             return Ok(tally);
         }
         let tally = self.read_tally()?;
-        self.tallied.set(Some((others, tally)));
+        self.tallied.set(Some((version, tally)));
         Ok(tally)
     }
 
-    /// Has the tally be this from now on: what was written in this transaction
-    /// makes it so.
-    pub(crate) fn expect_tally(&self, tally: Tally) -> Result<(), StorageError> {
-        self.tallied.set(Some((self.session.changes_of_others()?, tally)));
-        Ok(())
+    /// Has the tally be this when the transaction is committed: what was
+    /// written in it makes it so.
+    pub(crate) fn expect_tally(&self, tally: Tally) {
+        self.expected.set(Some(tally));
     }
 
     fn read_tally(&self) -> Result<Tally, StorageError> {
