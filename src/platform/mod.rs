@@ -12,6 +12,7 @@ pub(crate) mod event_fd;
 pub(crate) mod exit;
 pub(crate) mod file;
 pub(crate) mod fork;
+mod gather;
 mod lock;
 mod membarrier;
 pub(crate) mod once_box;

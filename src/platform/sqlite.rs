@@ -23,6 +23,8 @@ use std::sync::Once;
 use rusqlite::ffi;
 use rusqlite::{Connection, OpenFlags};
 
+use super::gather;
+
 /// The errno of the system call that failed last on this connection; 0 if
 /// none.
 pub(crate) fn system_errno(connection: &Connection) -> i32 {
@@ -70,8 +72,8 @@ pub(crate) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, (rusqlit
     // call. SQLite gives a handle also when it fails, unless there is no
     // memory; nobody else has it, and it is closed, or given away.
     unsafe {
-        let code =
-            ffi::sqlite3_open_v2(name.as_ptr(), &raw mut handle, flags.bits(), std::ptr::null());
+        let vfs = gather::NAME.as_ptr();
+        let code = ffi::sqlite3_open_v2(name.as_ptr(), &raw mut handle, flags.bits(), vfs);
         if code == ffi::SQLITE_OK {
             return Connection::from_handle_owned(handle).map_err(|error| (error, 0));
         }
@@ -97,6 +99,7 @@ pub(crate) fn prepare() {
             let stat: Stat = stat_by_generation;
             set(vfs, c"fstat".as_ptr(), Some(std::mem::transmute::<Fstat, SystemCall>(fstat)));
             set(vfs, c"stat".as_ptr(), Some(std::mem::transmute::<Stat, SystemCall>(stat)));
+            gather::register(vfs);
         }
     });
 }

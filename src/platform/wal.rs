@@ -11,12 +11,16 @@
 //!
 //! So after a failed sync the log is written again, as it is, and synced,
 //! before anything is appended to it.
+//!
+//! Also here: what else is asked of the log and its index.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::Connection;
 use rusqlite::ffi;
+
+use super::gather;
 
 /// Syncs of this process that failed, on any file.
 static FAILED_SYNCS: AtomicU64 = AtomicU64::new(0);
@@ -59,6 +63,20 @@ unsafe extern "C" fn committed(
     }
     // The commit is done, whatever became of this.
     ffi::SQLITE_OK
+}
+
+/// Commits with `commit`, having what it appends written at once. Only for a
+/// commit that waits for the device, with `synchronous = FULL`: there SQLite
+/// syncs the log before it tells others of what is in it.
+pub(crate) fn commit_at_once<T>(connection: &Connection, commit: impl FnOnce() -> T) -> T {
+    let Ok(log) = file(connection, ffi::SQLITE_FCNTL_JOURNAL_POINTER) else { return commit() };
+    // SAFETY: the log is open for as long as the connection, which is used by
+    // this thread.
+    unsafe { gather::keep(log.0) };
+    let result = commit();
+    // SAFETY: as above.
+    unsafe { gather::keep_nothing(log.0) };
+    result
 }
 
 /// A failure of SQLite, and the errno behind it.

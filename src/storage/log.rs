@@ -111,8 +111,7 @@ impl Log {
     /// that does, or by [`Log::sync`].
     pub(crate) fn wait_for_device(&self, waits: bool) -> Result<(), StorageError> {
         if self.waits.get() != waits {
-            let level = if waits { "FULL" } else { "NORMAL" };
-            self.session.with(|it| it.pragma_update(None, "synchronous", level))?;
+            self.session.wait_for_device(waits)?;
             self.waits.set(waits);
         }
         Ok(())

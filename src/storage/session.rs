@@ -18,6 +18,8 @@ pub(super) struct Session {
     busy_timeout: Duration,
     /// A commit promises that the file has it, so that has to be the file.
     pub(super) minds_moves: bool,
+    /// Whether SQLite is told to sync the log in each commit.
+    pub(super) waits: Cell<bool>,
     /// The failed syncs of the process after which the log was written again.
     repaired: Cell<u64>,
     /// In a transaction that has the write lock.
@@ -38,6 +40,7 @@ impl Session {
             path: place.path.clone(),
             busy_timeout: place.busy_timeout,
             minds_moves: false,
+            waits: Cell::new(false),
             repaired: Cell::new(0),
             is_writing: Cell::new(false),
         }
@@ -50,6 +53,7 @@ impl Session {
             path: PathBuf::from(":memory:"),
             busy_timeout: Duration::ZERO,
             minds_moves: false,
+            waits: Cell::new(false),
             repaired: Cell::new(0),
             is_writing: Cell::new(false),
         }
@@ -84,6 +88,16 @@ impl Session {
     /// Runs several statements that are not worth keeping.
     pub(super) fn run_all(&self, sql: &str) -> Result<(), StorageError> {
         self.connection.execute_batch(sql).map_err(|error| self.fault(error))
+    }
+
+    /// Whether commits wait for the device from now on.
+    pub(super) fn wait_for_device(&self, waits: bool) -> Result<(), StorageError> {
+        let level = if waits { "FULL" } else { "NORMAL" };
+        // Never taken for one that waits when it does not.
+        self.waits.set(false);
+        self.with(|it| it.pragma_update(None, "synchronous", level))?;
+        self.waits.set(waits);
+        Ok(())
     }
 
     /// Has no trigger fire for what this connection writes: those of the file
@@ -172,7 +186,10 @@ impl Session {
 
     /// Makes everything since [`Session::begin`] durable and visible.
     pub(super) fn commit(&self) -> Result<(), StorageError> {
-        let result = self.run(COMMIT);
+        let result = match self.waits.get() {
+            true => wal::commit_at_once(&self.connection, || self.run(COMMIT)),
+            false => self.run(COMMIT),
+        };
         self.is_writing.set(result.is_err());
         if result.is_err() && wal::failed_syncs() != self.repaired.get() {
             // At once if that can be: other processes append too, and are not
