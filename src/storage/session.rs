@@ -128,6 +128,12 @@ impl Session {
         data_version(&self.connection)
     }
 
+    /// What moves with every commit, asked of shared memory; the connection has
+    /// been used before. `None` where it cannot be had.
+    pub(super) fn mark(&self) -> Option<wal::Mark> {
+        wal::Mark::new(&self.connection).ok()
+    }
+
     /// Whether this is between [`Session::begin`] and the end of the
     /// transaction.
     pub(super) fn is_writing(&self) -> bool {

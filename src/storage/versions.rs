@@ -13,6 +13,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::StorageError;
 use super::session::Session;
+use crate::platform::wal::Mark;
 
 /// A connection to the history.
 pub(crate) struct Versions {
@@ -22,6 +23,8 @@ pub(crate) struct Versions {
     tallied: Cell<Option<(u32, Tally)>>,
     /// What it says once the transaction is committed.
     expected: Cell<Option<Tally>>,
+    /// What shared memory said after our last commit, if it was the last.
+    marked: Cell<Option<Mark>>,
 }
 
 /// What the history says about itself.
@@ -124,6 +127,7 @@ impl Versions {
             has_tables: Cell::new(false),
             tallied: Cell::new(None),
             expected: Cell::new(None),
+            marked: Cell::new(None),
         }
     }
 
@@ -144,14 +148,17 @@ impl Versions {
 
     /// As [`Session::commit`].
     pub(crate) fn commit(&self) -> Result<(), StorageError> {
+        self.marked.set(None);
         let expected = self.expected.take();
-        let result = self.session.commit();
-        if result.is_err() {
-            self.tallied.set(None);
-        } else if let Some(tally) = expected {
-            self.tallied.set(Some((self.session.committed_version(), tally)));
-        }
-        result
+        let before = expected.and_then(|_| self.session.mark());
+        // What it said in a transaction that failed it does not say.
+        self.session.commit().inspect_err(|_| self.tallied.set(None))?;
+        let Some(tally) = expected else { return Ok(()) };
+        self.tallied.set(Some((self.session.committed_version(), tally)));
+        // Another may have committed already; what its commit left is not ours.
+        let mark = self.session.mark();
+        self.marked.set(mark.filter(|mark| before.is_some_and(|it| mark.is_next_of(&it))));
+        Ok(())
     }
 
     /// As [`Session::roll_back`].
@@ -261,6 +268,18 @@ impl Versions {
         let tally = self.read_tally()?;
         self.tallied.set(Some((version, tally)));
         Ok(tally)
+    }
+
+    /// As [`Versions::tally`], for whoever is about to write: when the last
+    /// commit of whomever was that of this connection, that takes no system
+    /// call and no statement.
+    pub(crate) fn tally_before_writing(&self) -> Result<Tally, StorageError> {
+        if let (Some((_, tally)), Some(marked)) = (self.tallied.get(), self.marked.get())
+            && self.session.mark() == Some(marked)
+        {
+            return Ok(tally);
+        }
+        self.tally()
     }
 
     /// Has the tally be this when the transaction is committed: what was

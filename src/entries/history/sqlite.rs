@@ -341,7 +341,7 @@ impl History for SqliteHistory {
             // would have to read it.
             let writer = self.writer.lock();
             if let Some(versions) = &*writer {
-                return Ok(stored_of(versions.tally()?));
+                return Ok(stored_of(versions.tally_before_writing()?));
             }
         }
         self.stored()
