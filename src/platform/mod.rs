@@ -17,6 +17,7 @@ mod lock;
 mod membarrier;
 pub(crate) mod once_box;
 mod pool;
+pub(crate) mod prepared;
 pub(crate) mod rcu;
 pub(crate) mod shared_counter;
 pub(crate) mod signal;

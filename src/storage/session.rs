@@ -1,6 +1,7 @@
 //! A connection with the file it is on: transactions and faults.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,14 @@ use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection};
 
 use super::{Place, StorageError};
+use crate::platform::prepared::{Parameter, Prepared};
 use crate::platform::sqlite::{data_version, has_moved, system_errno};
 use crate::platform::{file, wal};
 
 /// A connection to the database file.
 pub(super) struct Session {
+    /// What it does all the time, with the texts. Goes before the connection.
+    kept: RefCell<Vec<(&'static CStr, Prepared)>>,
     connection: Connection,
     path: PathBuf,
     busy_timeout: Duration,
@@ -29,13 +33,14 @@ pub(super) struct Session {
 /// How often a process looks whether another has let go of the lock.
 const BUSY_POLL: Duration = Duration::from_micros(150);
 
-const BEGIN: &str = "BEGIN IMMEDIATE";
-const BEGIN_READ: &str = "BEGIN";
-const COMMIT: &str = "COMMIT";
+static BEGIN: &CStr = c"BEGIN IMMEDIATE";
+static BEGIN_READ: &CStr = c"BEGIN";
+static COMMIT: &CStr = c"COMMIT";
 
 impl Session {
     pub(super) fn new(connection: Connection, place: &Place) -> Self {
         Self {
+            kept: RefCell::default(),
             connection,
             path: place.path.clone(),
             busy_timeout: place.busy_timeout,
@@ -49,6 +54,7 @@ impl Session {
     /// A connection to no file.
     pub(super) fn in_memory(connection: Connection) -> Self {
         Self {
+            kept: RefCell::default(),
             connection,
             path: PathBuf::from(":memory:"),
             busy_timeout: Duration::ZERO,
@@ -80,9 +86,28 @@ impl Session {
         self.connection.prepare_cached(sql).map_err(|error| self.fault(error))
     }
 
-    pub(super) fn run(&self, sql: &str) -> Result<(), StorageError> {
-        self.statement(sql)?.execute([]).map_err(|error| self.fault(error))?;
-        Ok(())
+    /// Runs a statement that is kept for as long as the connection, with these
+    /// values for all its parameters. It gives no rows.
+    pub(super) fn run(
+        &self,
+        sql: &'static CStr,
+        parameters: &[Parameter<'_>],
+    ) -> Result<(), StorageError> {
+        let mut kept = self.kept.borrow_mut();
+        let place = match kept.iter().position(|(text, _)| std::ptr::eq(*text, sql)) {
+            Some(place) => place,
+            None => {
+                let prepared = Prepared::new(&self.connection, sql);
+                kept.push((sql, prepared.map_err(|error| self.fault(error))?));
+                kept.len() - 1
+            }
+        };
+        kept[place].1.run(parameters).map_err(|error| self.fault(error))
+    }
+
+    /// How many rows the last statement changed.
+    pub(super) fn changed(&self) -> u64 {
+        self.connection.changes()
     }
 
     /// Runs several statements that are not worth keeping.
@@ -148,7 +173,7 @@ impl Session {
     pub(super) fn begin(&self) -> Result<(), StorageError> {
         let mut deadline = None;
         loop {
-            match self.run(BEGIN) {
+            match self.run(BEGIN, &[]) {
                 Err(StorageError::Busy { .. })
                     if Instant::now()
                         < *deadline.get_or_insert_with(|| Instant::now() + self.busy_timeout) =>
@@ -187,21 +212,21 @@ impl Session {
 
     /// Starts a consistent view for several reads.
     pub(super) fn begin_read(&self) -> Result<(), StorageError> {
-        self.run(BEGIN_READ)
+        self.run(BEGIN_READ, &[])
     }
 
     /// Makes everything since [`Session::begin`] durable and visible.
     pub(super) fn commit(&self) -> Result<(), StorageError> {
         let result = match self.waits.get() {
-            true => wal::commit_at_once(&self.connection, || self.run(COMMIT)),
-            false => self.run(COMMIT),
+            true => wal::commit_at_once(&self.connection, || self.run(COMMIT, &[])),
+            false => self.run(COMMIT, &[]),
         };
         self.is_writing.set(result.is_err());
         if result.is_err() && wal::failed_syncs() != self.repaired.get() {
             // At once if that can be: other processes append too, and are not
             // told. If not, then before the next transaction.
             self.roll_back();
-            if self.run(BEGIN).and_then(|()| self.repair()).is_ok() {
+            if self.run(BEGIN, &[]).and_then(|()| self.repair()).is_ok() {
                 self.roll_back();
             }
         }
@@ -229,9 +254,10 @@ impl Session {
 
     /// Ends the connection; the last one moves the WAL into the file.
     pub(super) fn close(self) -> Result<(), StorageError> {
-        self.connection.flush_prepared_statement_cache();
-        let path = self.path;
-        self.connection.close().map_err(|(connection, error)| {
+        let Self { kept, connection, path, .. } = self;
+        drop(kept);
+        connection.flush_prepared_statement_cache();
+        connection.close().map_err(|(connection, error)| {
             StorageError::from_sqlite(&error, system_errno(&connection), &path)
         })
     }

@@ -7,12 +7,14 @@
 //! on our own connections they do not fire.
 
 use std::cell::Cell;
+use std::ffi::CStr;
 use std::path::Path;
 
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::StorageError;
 use super::session::Session;
+use crate::platform::prepared::Parameter::{Blob, Int, Null, Text};
 use crate::platform::wal::Mark;
 
 /// A connection to the history.
@@ -119,6 +121,13 @@ const ROWS: &str = "SELECT v.id, v.parent_id, o.time, o.author, o.message \
     FROM versions v LEFT JOIN acervo_version o ON o.id = v.id ORDER BY v.id";
 const ROW: &str = "SELECT v.id, v.parent_id, o.time, o.author, o.message \
     FROM versions v LEFT JOIN acervo_version o ON o.id = v.id WHERE v.id = ?1";
+
+static INSERT_VERSION: &CStr = c"INSERT INTO versions (id, parent_id) VALUES (?1, ?2)";
+static INSERT_CHANGESET: &CStr = c"INSERT INTO changesets (version_id, data) VALUES (?1, ?2)";
+static DESCRIBE: &CStr = c"INSERT OR REPLACE INTO acervo_version (id, time, author, message) \
+    VALUES (?1, ?2, ?3, ?4)";
+static MOVE_HEAD: &CStr = c"UPDATE metadata SET value = ?1 WHERE key = 'head'";
+static INSERT_HEAD: &CStr = c"INSERT INTO metadata (key, value) VALUES ('head', ?1)";
 
 impl Versions {
     pub(super) fn new(session: Session) -> Self {
@@ -401,27 +410,26 @@ impl Versions {
 
     /// Adds a version with its changeset.
     pub(crate) fn insert(&self, row: &VersionRow, changeset: &[u8]) -> Result<(), StorageError> {
-        let id = row.id as i64;
-        let parent = row.parent.map(|parent| parent as i64);
-        self.execute("INSERT INTO versions (id, parent_id) VALUES (?1, ?2)", params![id, parent])?;
-        self.execute(
-            "INSERT INTO changesets (version_id, data) VALUES (?1, ?2)",
-            params![id, changeset],
-        )?;
-        self.execute(
-            "INSERT OR REPLACE INTO acervo_version (id, time, author, message) \
-             VALUES (?1, ?2, ?3, ?4)",
-            params![id, row.time, row.author, row.message],
-        )
+        self.tallied.set(None);
+        let id = Int(row.id as i64);
+        let parent = row.parent.map_or(Null, |parent| Int(parent as i64));
+        self.session.run(INSERT_VERSION, &[id, parent])?;
+        self.session.run(INSERT_CHANGESET, &[id, Blob(changeset)])?;
+        let time = row.time.map_or(Null, Int);
+        let author = row.author.as_deref().map_or(Null, Blob);
+        let message = row.message.as_deref().map_or(Null, Blob);
+        self.session.run(DESCRIBE, &[id, time, author, message])
     }
 
     /// Makes a version the current one.
     pub(crate) fn set_head(&self, version: u64) -> Result<(), StorageError> {
-        self.execute(
-            "INSERT INTO metadata (key, value) VALUES ('head', ?1) \
-             ON CONFLICT DO UPDATE SET value = excluded.value",
-            params![version.to_string()],
-        )
+        self.tallied.set(None);
+        let version = version.to_string();
+        self.session.run(MOVE_HEAD, &[Text(&version)])?;
+        if self.session.changed() == 0 {
+            self.session.run(INSERT_HEAD, &[Text(&version)])?;
+        }
+        Ok(())
     }
 
     /// Makes a version a child of the root, with this changeset.
