@@ -56,13 +56,36 @@ unsafe extern "C" fn committed(
     frames: c_int,
 ) -> c_int {
     if usize::try_from(frames).is_ok_and(|frames| frames >= limit.addr()) {
-        let mode = ffi::SQLITE_CHECKPOINT_PASSIVE;
-        let none = std::ptr::null_mut();
         // SAFETY: SQLite gives its handle and the name of the database.
-        note_failure(unsafe { ffi::sqlite3_wal_checkpoint_v2(handle, name, mode, none, none) });
+        unsafe { move_into_file(handle, name) };
     }
     // The commit is done, whatever became of this.
     ffi::SQLITE_OK
+}
+
+/// Has commits on this connection leave the log as it is: whoever uses it calls
+/// [`checkpoint`] where nobody waits for it.
+pub(crate) fn checkpoint_apart(connection: &Connection) {
+    // SAFETY: the handle is valid while the connection is borrowed.
+    unsafe { ffi::sqlite3_wal_hook(connection.handle(), None, std::ptr::null_mut()) };
+}
+
+/// Moves the log into the file if it has so many frames. Others may write
+/// meanwhile; what they add is left to them.
+pub(crate) fn checkpoint(connection: &Connection, frames: u16) {
+    if Mark::new(connection).is_ok_and(|mark| mark.frames() >= u32::from(frames)) {
+        // SAFETY: the handle is valid while the connection is borrowed.
+        unsafe { move_into_file(connection.handle(), c"main".as_ptr()) };
+    }
+}
+
+/// # Safety
+/// The connection is open, with a database of this name.
+unsafe fn move_into_file(handle: *mut ffi::sqlite3, name: *const c_char) {
+    let mode = ffi::SQLITE_CHECKPOINT_PASSIVE;
+    let none = std::ptr::null_mut();
+    // SAFETY: as promised.
+    note_failure(unsafe { ffi::sqlite3_wal_checkpoint_v2(handle, name, mode, none, none) });
 }
 
 /// Commits with `commit`, having what it appends written at once. Only for a
@@ -117,12 +140,12 @@ const INDEX_PIECE: c_int = 32768;
 
 /// Where the frames of the last commit end.
 fn committed_end(connection: &Connection) -> Result<i64, Failure> {
-    let header = Mark::new(connection)?.header;
-    let [.., high, low] = header[3].to_ne_bytes();
+    let mark = Mark::new(connection)?;
+    let [.., high, low] = mark.header[3].to_ne_bytes();
     let page = i64::from(u16::from_ne_bytes([high, low]));
     // 65536 does not fit, and is written as 1.
     let page = if page == 1 { 65536 } else { page };
-    let frames = i64::from(header[4]);
+    let frames = i64::from(mark.frames());
     Ok(if frames == 0 { 0 } else { LOG_HEADER + frames * (FRAME_HEADER + page) })
 }
 
@@ -155,6 +178,11 @@ impl Mark {
             let header = std::array::from_fn(|word| (*words.add(word)).load(Ordering::Acquire));
             Ok(Self { header })
         }
+    }
+
+    /// The frames of the log.
+    fn frames(&self) -> u32 {
+        self.header[4]
     }
 
     /// Whether one commit lies between.

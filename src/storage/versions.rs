@@ -179,6 +179,16 @@ impl Versions {
         self.session.roll_back();
     }
 
+    /// As [`Session::checkpoint_apart`].
+    pub(crate) fn checkpoint_apart(&self) {
+        self.session.checkpoint_apart();
+    }
+
+    /// As [`Session::checkpoint`].
+    pub(crate) fn checkpoint(&self) {
+        self.session.checkpoint();
+    }
+
     /// As [`Session::close`].
     pub(crate) fn close(self) -> Result<(), StorageError> {
         self.session.close()

@@ -68,16 +68,16 @@ struct Plan {
 struct Gathered {
     /// The versions it leads over, oldest first.
     over: Vec<u64>,
-    changes: BTreeMap<Id, Change>,
+    changes: BTreeMap<Id, Change<Entry>>,
     ops: usize,
     bytes: usize,
 }
 
 /// What becomes of an entry.
-struct Change {
+struct Change<E> {
     /// Whether it was not there before.
     is_created: bool,
-    entry: Option<Entry>,
+    entry: Option<E>,
 }
 
 /// What leads the net from its version to another.
@@ -87,7 +87,7 @@ struct Batch {
     /// The versions it leads over, oldest first; none if it leads back.
     over: Vec<u64>,
     /// By id, each once.
-    rows: Vec<(Id, Change)>,
+    rows: Vec<(Id, Change<Vec<u8>>)>,
     /// How many of them are written.
     done: usize,
 }
@@ -111,7 +111,16 @@ impl Gathered {
     }
 
     fn into_batch(self, to: u64) -> Batch {
-        Batch { to, over: self.over, rows: self.changes.into_iter().collect(), done: 0 }
+        // Encoded before the lock is taken.
+        let rows = self.changes.into_iter().map(|(id, Change { is_created, entry })| {
+            let entry = entry.map(|entry| {
+                let mut bytes = Vec::new();
+                codec::append_entry(&mut bytes, &entry);
+                bytes
+            });
+            (id, Change { is_created, entry })
+        });
+        Batch { to, over: self.over, rows: rows.collect(), done: 0 }
     }
 }
 
@@ -163,6 +172,7 @@ impl SqliteHistory {
 
 impl Deriver {
     pub(in crate::entries) fn new(versions: Versions) -> Self {
+        versions.checkpoint_apart();
         Self { versions, plan: Plan::default(), passed: VecDeque::new(), since_skip: None }
     }
 
@@ -222,6 +232,7 @@ impl Deriver {
                 Ok(true)
             })?
         };
+        self.versions.checkpoint();
         if !written {
             self.forget_plan();
             return Ok(true);
@@ -341,14 +352,9 @@ fn inverse_of(versions: &Versions, version: u64) -> Result<Changeset, EntryError
 }
 
 /// One row of the net.
-fn put(versions: &Versions, id: &Id, change: &Change) -> Result<(), EntryError> {
+fn put(versions: &Versions, id: &Id, change: &Change<Vec<u8>>) -> Result<(), EntryError> {
     let IdRef { ns, name } = id.parts();
-    let mut bytes = Vec::new();
-    let entry = change.entry.as_ref().map(|entry| {
-        codec::append_entry(&mut bytes, entry);
-        &bytes[..]
-    });
-    let was_there = versions.put_net(NetRow { ns, name, entry })?;
+    let was_there = versions.put_net(NetRow { ns, name, entry: change.entry.as_deref() })?;
     if !was_there && !change.is_created {
         // It changes what was there before the history began.
         versions.set_note("has_baseline", Some(1))?;
