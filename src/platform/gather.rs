@@ -262,3 +262,89 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     }
     below!(xClose(file))
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{Connection, OpenFlags};
+
+    use super::super::{sqlite, wal};
+
+    /// Commits of one page and of many, with pages that went to the log before
+    /// the commit; what each leaves is what a power cut would leave.
+    #[test]
+    fn what_was_committed_is_in_the_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.db");
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let connection = sqlite::open(&path, flags).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = 20;
+                 PRAGMA wal_autocheckpoint = 100; CREATE TABLE t (n INTEGER PRIMARY KEY, b BLOB)",
+            )
+            .unwrap();
+        let others = Connection::open(&path).unwrap();
+        let mut rows = 0;
+        for size in [1, 3, 40, 2, 400, 1, 7, 90, 1, 300, 5] {
+            connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+            for _ in 0..size {
+                rows += 1;
+                let sql = "INSERT INTO t VALUES (?1, randomblob(1500))";
+                connection.execute(sql, [rows]).unwrap();
+                let sql = "UPDATE t SET b = randomblob(1500) WHERE n = ?1";
+                connection.execute(sql, [rows / 2]).unwrap();
+            }
+            wal::commit_at_once(&connection, || connection.execute_batch("COMMIT")).unwrap();
+            let copy = directory.path().join(format!("{rows}.db"));
+            for end in ["", "-wal"] {
+                let name = |path: &std::path::Path| format!("{}{end}", path.display());
+                std::fs::copy(name(&path), name(&copy)).unwrap();
+            }
+            for connection in [&others, &Connection::open(&copy).unwrap()] {
+                let sql = "SELECT count(*), (SELECT * FROM pragma_integrity_check) FROM t";
+                let found = connection.query_row(sql, [], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+                });
+                assert_eq!(found.unwrap(), (rows, "ok".to_owned()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_commit_is_one_write_and_one_that_does_not_wait_keeps_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.db");
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let connection = sqlite::open(&path, flags).unwrap();
+        let sql = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+                   CREATE TABLE t (n INTEGER PRIMARY KEY); CREATE TABLE u (n INTEGER PRIMARY KEY)";
+        connection.execute_batch(sql).unwrap();
+        let writes = |number: i64, synchronous: &str, at_once: bool| {
+            connection.execute_batch(&format!("PRAGMA synchronous = {synchronous}")).unwrap();
+            connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+            connection.execute("INSERT INTO t VALUES (?1)", [number]).unwrap();
+            connection.execute("INSERT INTO u VALUES (?1)", [number]).unwrap();
+            let before = write_calls();
+            let commit = || connection.execute_batch("COMMIT").unwrap();
+            if at_once {
+                wal::commit_at_once(&connection, commit)
+            } else {
+                commit()
+            }
+            write_calls() - before
+        };
+        assert_eq!(writes(1, "FULL", true), 1);
+        assert_eq!(writes(2, "FULL", false), 4);
+        assert_eq!(writes(3, "NORMAL", false), 4);
+        let others = Connection::open(&path).unwrap();
+        let found: i64 = others.query_row("SELECT max(n) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(found, 3);
+    }
+
+    /// How often this thread has written.
+    fn write_calls() -> u64 {
+        let text = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("syscw: ")).unwrap();
+        line.parse().unwrap()
+    }
+}
