@@ -30,7 +30,7 @@ const PORTION: usize = 256;
 /// Operations that are gathered before they are written, and their bytes; those
 /// of one version are never parted.
 const BATCH: usize = 8192;
-const BATCH_BYTES: usize = 16 << 20;
+const BATCH_BYTES: usize = 8 << 20;
 /// How long one call goes on.
 const STINT: Duration = Duration::from_millis(10);
 /// A skip that would be larger is left out.
@@ -41,7 +41,9 @@ pub(in crate::entries) struct Deriver {
     pub(super) versions: Versions,
     plan: Plan,
     /// Versions that the net has passed, and that may be due a skip.
-    passed: VecDeque<u64>,
+    passed: VecDeque<(u64, Changeset)>,
+    /// Those that a skip of level 1 may lead over, oldest first.
+    trail: VecDeque<(u64, Changeset)>,
     /// Versions since the last skip of level 1, if that is known.
     since_skip: Option<usize>,
 }
@@ -67,7 +69,7 @@ struct Plan {
 #[derive(Default)]
 struct Gathered {
     /// The versions it leads over, oldest first.
-    over: Vec<u64>,
+    over: Vec<(u64, Changeset)>,
     changes: BTreeMap<Id, Change<Entry>>,
     ops: usize,
     bytes: usize,
@@ -85,7 +87,7 @@ struct Batch {
     /// The version it leads to.
     to: u64,
     /// The versions it leads over, oldest first; none if it leads back.
-    over: Vec<u64>,
+    over: Vec<(u64, Changeset)>,
     /// By id, each once.
     rows: Vec<(Id, Change<Vec<u8>>)>,
     /// How many of them are written.
@@ -173,21 +175,24 @@ impl SqliteHistory {
 impl Deriver {
     pub(in crate::entries) fn new(versions: Versions) -> Self {
         versions.checkpoint_apart();
-        Self { versions, plan: Plan::default(), passed: VecDeque::new(), since_skip: None }
+        let (passed, trail) = (VecDeque::new(), VecDeque::new());
+        Self { versions, plan: Plan::default(), passed, trail, since_skip: None }
     }
 
     fn forget_plan(&mut self) {
         self.plan = Plan::default();
         self.passed.clear();
+        self.trail.clear();
         self.since_skip = None;
     }
 
     /// Does one transaction's worth. Tells whether more is left. `writing` is
     /// held by whoever writes.
     fn portion(&mut self, writing: &Mutex<()>) -> Result<bool, EntryError> {
-        if let Some(version) = self.passed.pop_front() {
-            let (since, epoch) = (self.since_skip, self.plan.epoch);
-            self.since_skip = Some(add_skips(&self.versions, version, since, epoch, writing)?);
+        if let Some(passed) = self.passed.pop_front() {
+            self.trail.drain(..(self.trail.len() + 1).saturating_sub(SKIP));
+            self.trail.push_back(passed);
+            self.since_skip = Some(self.add_skips(writing)?);
             return Ok(true);
         }
         let tally = self.versions.tally()?;
@@ -286,15 +291,58 @@ impl Deriver {
                 let (ops, bytes) = changeset_with_len(versions, version)?;
                 gathered.add(&ops[..]);
                 gathered.bytes += bytes;
-                gathered.over.push(version);
+                gathered.over.push((version, ops));
             }
             Ok(())
         })?;
         let is_whole = chain.is_empty() || !*is_begun && gathered.is_full();
-        if let Some(&to) = gathered.over.last().filter(|_| is_whole) {
+        if let Some(&(to, _)) = gathered.over.last().filter(|_| is_whole) {
             plan.batch = Some(std::mem::take(gathered).into_batch(to));
         }
         Ok(true)
+    }
+
+    /// Adds the skips that lead to the version at the end of the trail, if some
+    /// do. Gives how many versions it is behind the last skip.
+    fn add_skips(&self, writing: &Mutex<()>) -> Result<usize, EntryError> {
+        let Self { versions, trail, .. } = self;
+        let Some(&(version, _)) = trail.back() else { return Ok(0) };
+        let steps = match self.since_skip {
+            Some(since) => since + 1,
+            None => steps_to_skip(versions, version)?,
+        };
+        if steps < SKIP {
+            return Ok(steps);
+        }
+        for level in 1.. {
+            let Some((ways, ancestor)) = ways_below(versions, version, level)? else { break };
+            // Read and squashed before the lock is taken.
+            let mut squash = Squash::default();
+            for &(at, skip) in ways.iter().rev() {
+                let changeset = match skip {
+                    None => match trail.iter().find(|(version, _)| *version == at) {
+                        Some((_, changeset)) => Changeset::clone(changeset),
+                        None => changeset_of(versions, at)?,
+                    },
+                    Some(level) => skip_of(versions, at, level)?,
+                };
+                squash.extend(changeset.iter().cloned());
+            }
+            let mut bytes = Vec::new();
+            codec::append_changeset(&mut bytes, &squash.into_lasting_ops());
+            if bytes.len() > LARGEST_SKIP {
+                break;
+            }
+            let _writing = writing.lock();
+            in_transaction(versions, |versions| {
+                let tally = versions.tally()?;
+                if tally.epoch == self.plan.epoch && tally.touched.is_none() {
+                    versions.insert_skip(version, level, ancestor, &bytes)?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(0)
     }
 }
 
@@ -360,50 +408,6 @@ fn put(versions: &Versions, id: &Id, change: &Change<Vec<u8>>) -> Result<(), Ent
         versions.set_note("has_baseline", Some(1))?;
     }
     Ok(())
-}
-
-/// Adds the skips that lead to `version`, if some do. `since` is how many
-/// versions its parent is behind the last skip; gives the same for `version`.
-fn add_skips(
-    versions: &Versions,
-    version: u64,
-    since: Option<usize>,
-    epoch: u64,
-    writing: &Mutex<()>,
-) -> Result<usize, EntryError> {
-    let steps = match since {
-        Some(since) => since + 1,
-        None => steps_to_skip(versions, version)?,
-    };
-    if steps < SKIP {
-        return Ok(steps);
-    }
-    for level in 1.. {
-        let Some((ways, ancestor)) = ways_below(versions, version, level)? else { break };
-        // Read and squashed before the lock is taken.
-        let mut squash = Squash::default();
-        for &(at, skip) in ways.iter().rev() {
-            let changeset = match skip {
-                None => changeset_of(versions, at)?,
-                Some(level) => skip_of(versions, at, level)?,
-            };
-            squash.extend(changeset.iter().cloned());
-        }
-        let mut bytes = Vec::new();
-        codec::append_changeset(&mut bytes, &squash.into_lasting_ops());
-        if bytes.len() > LARGEST_SKIP {
-            break;
-        }
-        let _writing = writing.lock();
-        in_transaction(versions, |versions| {
-            let tally = versions.tally()?;
-            if tally.epoch == epoch && tally.touched.is_none() {
-                versions.insert_skip(version, level, ancestor, &bytes)?;
-            }
-            Ok(())
-        })?;
-    }
-    Ok(0)
 }
 
 /// The ways of the level below that a skip of `level` to `version` leads over,
