@@ -202,7 +202,7 @@ fn what_it_replaces_is_taken_in_and_what_was_derived_is_made_again() {
     for number in 1..=4200 {
         create(&registry, &format!("n:{number:04}"), "{}", "0");
     }
-    // What is derived is written behind, by 4096 versions at most.
+    // What is derived is written behind, by 2048 versions at most.
     let connection = Connection::open(scratch.file()).unwrap();
     let noted = |key: &str| -> i64 {
         let sql = "SELECT ifnull((SELECT value FROM acervo_meta WHERE key = ?1), -1)";

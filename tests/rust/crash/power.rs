@@ -219,7 +219,7 @@ fn a_power_cut_in_the_creation_leaves_nothing_or_a_database() {
 fn a_power_cut_while_derived_data_is_written_loses_no_version() {
     let mut random = Random::new(seed() + 4);
     // It comes when so many versions are new: some steps after these.
-    let versions = Versions::on_top_of(4090, 40, &mut random);
+    let versions = Versions::on_top_of(2040, 40, &mut random);
     let disk = Disk::new();
     let db = open(&disk, "normal").unwrap();
     versions.fill(&db);
