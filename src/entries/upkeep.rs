@@ -8,9 +8,9 @@ use super::engine::Engine;
 use super::lineage::ROOT;
 
 /// New versions after which it pays to write what is derived from them. So many
-/// are replayed at open in some milliseconds, and together they change far
-/// fewer pages than one by one.
-const BEHIND: u64 = 1024;
+/// are replayed at open in some tens of milliseconds, and together they change
+/// far fewer pages than one by one.
+const BEHIND: u64 = 2048;
 /// How often what failed is tried again at once.
 const RETRIES: u64 = 8;
 /// With more entries than this, pruning waits until it takes out a quarter:

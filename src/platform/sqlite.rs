@@ -15,13 +15,15 @@
 //! the fork and stay locked in the child for ever; so the fork waits for them
 //! and passes them on unlocked.
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_uint};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Once;
 
 use rusqlite::ffi;
 use rusqlite::{Connection, OpenFlags};
+
+use super::gather;
 
 /// The errno of the system call that failed last on this connection; 0 if
 /// none.
@@ -43,6 +45,20 @@ pub(crate) fn has_moved(connection: &Connection) -> bool {
     moved != 0
 }
 
+/// A number that moves with every commit that the connection has noticed, its
+/// own too. It notices those of others when it begins to read.
+pub(crate) fn data_version(connection: &Connection) -> u32 {
+    let mut version: c_uint = 0;
+    let op = ffi::SQLITE_FCNTL_DATA_VERSION;
+    // SAFETY: the handle is valid while the connection is borrowed, and this
+    // control stores an unsigned int.
+    unsafe {
+        let out = (&raw mut version).cast();
+        ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), op, out);
+    }
+    version
+}
+
 /// A connection to the file at `path`. A failure comes with the errno of the
 /// system call behind it, or 0: a connection that could not be opened cannot be
 /// asked for it.
@@ -56,8 +72,8 @@ pub(crate) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, (rusqlit
     // call. SQLite gives a handle also when it fails, unless there is no
     // memory; nobody else has it, and it is closed, or given away.
     unsafe {
-        let code =
-            ffi::sqlite3_open_v2(name.as_ptr(), &raw mut handle, flags.bits(), std::ptr::null());
+        let vfs = gather::NAME.as_ptr();
+        let code = ffi::sqlite3_open_v2(name.as_ptr(), &raw mut handle, flags.bits(), vfs);
         if code == ffi::SQLITE_OK {
             return Connection::from_handle_owned(handle).map_err(|error| (error, 0));
         }
@@ -83,6 +99,7 @@ pub(crate) fn prepare() {
             let stat: Stat = stat_by_generation;
             set(vfs, c"fstat".as_ptr(), Some(std::mem::transmute::<Fstat, SystemCall>(fstat)));
             set(vfs, c"stat".as_ptr(), Some(std::mem::transmute::<Stat, SystemCall>(stat)));
+            gather::register(vfs);
         }
     });
 }

@@ -11,12 +11,16 @@
 //!
 //! So after a failed sync the log is written again, as it is, and synced,
 //! before anything is appended to it.
+//!
+//! Also here: what else is asked of the log and its index.
 
 use std::ffi::{c_char, c_int, c_void};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rusqlite::Connection;
 use rusqlite::ffi;
+
+use super::gather;
 
 /// Syncs of this process that failed, on any file.
 static FAILED_SYNCS: AtomicU64 = AtomicU64::new(0);
@@ -52,13 +56,50 @@ unsafe extern "C" fn committed(
     frames: c_int,
 ) -> c_int {
     if usize::try_from(frames).is_ok_and(|frames| frames >= limit.addr()) {
-        let mode = ffi::SQLITE_CHECKPOINT_PASSIVE;
-        let none = std::ptr::null_mut();
         // SAFETY: SQLite gives its handle and the name of the database.
-        note_failure(unsafe { ffi::sqlite3_wal_checkpoint_v2(handle, name, mode, none, none) });
+        unsafe { move_into_file(handle, name) };
     }
     // The commit is done, whatever became of this.
     ffi::SQLITE_OK
+}
+
+/// Has commits on this connection leave the log as it is: whoever uses it calls
+/// [`checkpoint`] where nobody waits for it.
+pub(crate) fn checkpoint_apart(connection: &Connection) {
+    // SAFETY: the handle is valid while the connection is borrowed.
+    unsafe { ffi::sqlite3_wal_hook(connection.handle(), None, std::ptr::null_mut()) };
+}
+
+/// Moves the log into the file if it has so many frames. Others may write
+/// meanwhile; what they add is left to them.
+pub(crate) fn checkpoint(connection: &Connection, frames: u16) {
+    if Mark::new(connection).is_ok_and(|mark| mark.frames() >= u32::from(frames)) {
+        // SAFETY: the handle is valid while the connection is borrowed.
+        unsafe { move_into_file(connection.handle(), c"main".as_ptr()) };
+    }
+}
+
+/// # Safety
+/// The connection is open, with a database of this name.
+unsafe fn move_into_file(handle: *mut ffi::sqlite3, name: *const c_char) {
+    let mode = ffi::SQLITE_CHECKPOINT_PASSIVE;
+    let none = std::ptr::null_mut();
+    // SAFETY: as promised.
+    note_failure(unsafe { ffi::sqlite3_wal_checkpoint_v2(handle, name, mode, none, none) });
+}
+
+/// Commits with `commit`, having what it appends written at once. Only for a
+/// commit that waits for the device, with `synchronous = FULL`: there SQLite
+/// syncs the log before it tells others of what is in it.
+pub(crate) fn commit_at_once<T>(connection: &Connection, commit: impl FnOnce() -> T) -> T {
+    let Ok(log) = file(connection, ffi::SQLITE_FCNTL_JOURNAL_POINTER) else { return commit() };
+    // SAFETY: the log is open for as long as the connection, which is used by
+    // this thread.
+    unsafe { gather::keep(log.0) };
+    let result = commit();
+    // SAFETY: as above.
+    unsafe { gather::keep_nothing(log.0) };
+    result
 }
 
 /// A failure of SQLite, and the errno behind it.
@@ -97,29 +138,58 @@ const FRAME_HEADER: i64 = 24;
 /// SQLite's index of the log comes in pieces of this size.
 const INDEX_PIECE: c_int = 32768;
 
-/// Where the frames of the last commit end. The index of the log, in shared
-/// memory, begins with a header that has it (sqlite.org/walformat.html).
+/// Where the frames of the last commit end.
 fn committed_end(connection: &Connection) -> Result<i64, Failure> {
-    let database = file(connection, ffi::SQLITE_FCNTL_FILE_POINTER)?;
-    let mut header = [0; 20];
-    let mut index = std::ptr::null_mut();
-    // SAFETY: an open file with its methods; the index is mapped already, as a
-    // transaction is open, and its first piece is longer than the header, which
-    // only the holder of the write lock changes.
-    unsafe {
-        let methods = &*(*database.0).pMethods;
-        let Some(map) = methods.xShmMap else { return Err(failure(ffi::SQLITE_INTERNAL)) };
-        check(map(database.0, 0, INDEX_PIECE, 0, &raw mut index))?;
-        if index.is_null() {
-            return Err(failure(ffi::SQLITE_INTERNAL));
-        }
-        index.cast::<u8>().cast_const().copy_to(header.as_mut_ptr(), header.len());
-    }
-    let page = i64::from(u16::from_ne_bytes([header[14], header[15]]));
+    let mark = Mark::new(connection)?;
+    let [.., high, low] = mark.header[3].to_ne_bytes();
+    let page = i64::from(u16::from_ne_bytes([high, low]));
     // 65536 does not fit, and is written as 1.
     let page = if page == 1 { 65536 } else { page };
-    let frames = i64::from(u32::from_ne_bytes([header[16], header[17], header[18], header[19]]));
+    let frames = i64::from(mark.frames());
     Ok(if frames == 0 { 0 } else { LOG_HEADER + frames * (FRAME_HEADER + page) })
+}
+
+/// The header of the log's index, in shared memory: another after each commit,
+/// of whomever (sqlite.org/walformat.html). It is read without a lock, so it is
+/// nothing but what it is compared with: half of one and half of another is
+/// neither.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    header: [u32; 12],
+}
+
+impl Mark {
+    /// As it is now. The connection has read, or written.
+    pub(crate) fn new(connection: &Connection) -> Result<Self, Failure> {
+        let database = file(connection, ffi::SQLITE_FCNTL_FILE_POINTER)?;
+        let mut index = std::ptr::null_mut();
+        // SAFETY: an open file with its methods; the first piece of the index
+        // is mapped already, and stays where it is while the file is open. It
+        // is aligned to a page, longer than the header, and changed by other
+        // processes in whole words.
+        unsafe {
+            let methods = &*(*database.0).pMethods;
+            let Some(map) = methods.xShmMap else { return Err(failure(ffi::SQLITE_INTERNAL)) };
+            check(map(database.0, 0, INDEX_PIECE, 0, &raw mut index))?;
+            if index.is_null() {
+                return Err(failure(ffi::SQLITE_INTERNAL));
+            }
+            let words = index.cast::<AtomicU32>().cast_const();
+            let header = std::array::from_fn(|word| (*words.add(word)).load(Ordering::Acquire));
+            Ok(Self { header })
+        }
+    }
+
+    /// The frames of the log.
+    fn frames(&self) -> u32 {
+        self.header[4]
+    }
+
+    /// Whether one commit lies between.
+    pub(crate) fn is_next_of(&self, before: &Self) -> bool {
+        // SQLite's count of commits.
+        self.header[2] == before.header[2].wrapping_add(1)
+    }
 }
 
 /// One of the files of a connection, as SQLite has it open.

@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::schema::{self, State};
-use super::session::Session;
+use super::session::{CHECKPOINT_FRAMES, Session};
 use super::{Log, StorageError, Versions};
 use crate::platform::{file, sqlite, wal};
 
@@ -44,12 +44,6 @@ pub(crate) struct Place {
     /// How long to wait for another process.
     pub(crate) busy_timeout: Duration,
 }
-
-/// The WAL frames after which the writer moves them into the file. Appending
-/// keeps that cheap: a thousand commits touch a few dozen pages. And the WAL
-/// is then written again from its start, in place: a file that grows with each
-/// commit takes the device twice as long to sync.
-const CHECKPOINT_FRAMES: u16 = 1000;
 
 /// Opens the file for writing; creates it and its tables if missing.
 ///
@@ -106,6 +100,7 @@ fn write(place: &Place, durability: Durability) -> Result<Session, StorageError>
     let mut session = finish(result, connection, place)?;
     // One system call, which does not count beside a sync.
     session.minds_moves = durability == Durability::Full;
+    session.waits.set(durability == Durability::Full);
     Ok(session)
 }
 

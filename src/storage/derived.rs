@@ -1,10 +1,13 @@
 //! What is derived from the history, so that opening it and going far in it
 //! cost little: written behind, and made again when it is lost.
 
+use std::ffi::CStr;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::versions::Versions;
 use super::{StorageError, Tally};
+use crate::platform::prepared::Parameter::{Blob, Null};
 
 /// What the versions come down to for one id.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +19,9 @@ pub(crate) struct NetRow<'a> {
     /// The entry as changesets have it; `None`: deleted.
     pub(crate) entry: Option<&'a [u8]>,
 }
+
+static REPLACE_NET: &CStr = c"UPDATE acervo_net SET entry = ?3 WHERE ns = ?1 AND name = ?2";
+static INSERT_NET: &CStr = c"INSERT INTO acervo_net (ns, name, entry) VALUES (?1, ?2, ?3)";
 
 impl Versions {
     /// A number that we noted; `None` if there is none.
@@ -155,20 +161,13 @@ impl Versions {
 
     /// Puts a row there. Tells whether there was one with its id.
     pub(crate) fn put_net(&self, row: NetRow<'_>) -> Result<bool, StorageError> {
-        let fault = |error| self.session.fault(error);
-        let parameters = params![row.ns, row.name, row.entry];
-        let replaced = self
-            .session
-            .statement("UPDATE acervo_net SET entry = ?3 WHERE ns = ?1 AND name = ?2")?
-            .execute(parameters)
-            .map_err(fault)?;
-        if replaced == 0 {
-            self.execute(
-                "INSERT INTO acervo_net (ns, name, entry) VALUES (?1, ?2, ?3)",
-                params![row.ns, row.name, row.entry],
-            )?;
+        let row = [Blob(row.ns), Blob(row.name), row.entry.map_or(Null, Blob)];
+        self.session.run(REPLACE_NET, &row)?;
+        let replaced = self.session.changed() > 0;
+        if !replaced {
+            self.session.run(INSERT_NET, &row)?;
         }
-        Ok(replaced > 0)
+        Ok(replaced)
     }
 
     /// Empties it.

@@ -2,14 +2,15 @@
 //! end.
 
 use std::cell::Cell;
+use std::ffi::CStr;
 use std::ops::Range;
 use std::path::Path;
 
-use rusqlite::params;
 use rusqlite::types::ValueRef;
 
 use super::StorageError;
 use super::session::Session;
+use crate::platform::prepared::Parameter::{Blob, Int, Null};
 use crate::value::Stamp;
 
 /// Rows of the registry.
@@ -84,7 +85,7 @@ const READ_ON: &str = "SELECT seq, space, name, value, written, expires FROM ace
 // The length of a blob is known without reading it.
 const SCAN: &str = "SELECT seq, space, name, length(value) FROM acervo_kv \
                     WHERE seq >= ?1 AND seq < ?2 ORDER BY seq LIMIT ?3";
-const APPEND: &str = "INSERT INTO acervo_kv (seq, space, name, value, written, expires) \
+static APPEND: &CStr = c"INSERT INTO acervo_kv (seq, space, name, value, written, expires) \
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const MOVE: &str = "INSERT INTO acervo_kv (seq, space, name, value, written, expires) \
                     SELECT ?1, space, name, value, written, expires FROM acervo_kv \
@@ -111,8 +112,7 @@ impl Log {
     /// that does, or by [`Log::sync`].
     pub(crate) fn wait_for_device(&self, waits: bool) -> Result<(), StorageError> {
         if self.waits.get() != waits {
-            let level = if waits { "FULL" } else { "NORMAL" };
-            self.session.with(|it| it.pragma_update(None, "synchronous", level))?;
+            self.session.wait_for_device(waits)?;
             self.waits.set(waits);
         }
         Ok(())
@@ -203,13 +203,11 @@ impl Log {
 
     /// Appends `row` under the number `seq`.
     pub(crate) fn append(&self, seq: i64, row: Row<'_>) -> Result<(), StorageError> {
-        let value = (!row.value.is_empty()).then_some(row.value);
-        let stamp = row.stamp;
-        self.session
-            .statement(APPEND)?
-            .execute(params![seq, row.space, row.name, value, stamp.timestamp, stamp.expires_at])
-            .map_err(|error| self.session.fault(error))?;
-        Ok(())
+        let value = if row.value.is_empty() { Null } else { Blob(row.value) };
+        let Stamp { timestamp, expires_at } = row.stamp;
+        let row =
+            [Int(seq), Int(row.space), Blob(row.name), value, Int(timestamp), Int(expires_at)];
+        self.session.run(APPEND, &row)
     }
 
     /// Appends a copy of the row at `from` under the number `to`.

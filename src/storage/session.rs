@@ -1,6 +1,7 @@
 //! A connection with the file it is on: transactions and faults.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,46 +9,65 @@ use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection};
 
 use super::{Place, StorageError};
-use crate::platform::sqlite::{has_moved, system_errno};
+use crate::platform::prepared::{Parameter, Prepared};
+use crate::platform::sqlite::{data_version, has_moved, system_errno};
 use crate::platform::{file, wal};
 
 /// A connection to the database file.
 pub(super) struct Session {
+    /// What it does all the time, with the texts. Goes before the connection.
+    kept: RefCell<Vec<(&'static CStr, Prepared)>>,
     connection: Connection,
     path: PathBuf,
     busy_timeout: Duration,
     /// A commit promises that the file has it, so that has to be the file.
     pub(super) minds_moves: bool,
+    /// Whether SQLite is told to sync the log in each commit.
+    pub(super) waits: Cell<bool>,
     /// The failed syncs of the process after which the log was written again.
     repaired: Cell<u64>,
+    /// In a transaction that has the write lock.
+    is_writing: Cell<bool>,
 }
+
+/// The WAL frames after which the writer moves them into the file. Appending
+/// keeps that cheap: a thousand commits touch a few dozen pages. And the WAL
+/// is then written again from its start, in place: a file that grows with each
+/// commit takes the device twice as long to sync.
+pub(super) const CHECKPOINT_FRAMES: u16 = 1000;
 
 /// How often a process looks whether another has let go of the lock.
 const BUSY_POLL: Duration = Duration::from_micros(150);
 
-const BEGIN: &str = "BEGIN IMMEDIATE";
-const BEGIN_READ: &str = "BEGIN";
-const COMMIT: &str = "COMMIT";
+static BEGIN: &CStr = c"BEGIN IMMEDIATE";
+static BEGIN_READ: &CStr = c"BEGIN";
+static COMMIT: &CStr = c"COMMIT";
 
 impl Session {
     pub(super) fn new(connection: Connection, place: &Place) -> Self {
         Self {
+            kept: RefCell::default(),
             connection,
             path: place.path.clone(),
             busy_timeout: place.busy_timeout,
             minds_moves: false,
+            waits: Cell::new(false),
             repaired: Cell::new(0),
+            is_writing: Cell::new(false),
         }
     }
 
     /// A connection to no file.
     pub(super) fn in_memory(connection: Connection) -> Self {
         Self {
+            kept: RefCell::default(),
             connection,
             path: PathBuf::from(":memory:"),
             busy_timeout: Duration::ZERO,
             minds_moves: false,
+            waits: Cell::new(false),
             repaired: Cell::new(0),
+            is_writing: Cell::new(false),
         }
     }
 
@@ -72,14 +92,43 @@ impl Session {
         self.connection.prepare_cached(sql).map_err(|error| self.fault(error))
     }
 
-    pub(super) fn run(&self, sql: &str) -> Result<(), StorageError> {
-        self.statement(sql)?.execute([]).map_err(|error| self.fault(error))?;
-        Ok(())
+    /// Runs a statement that is kept for as long as the connection, with these
+    /// values for all its parameters. It gives no rows.
+    pub(super) fn run(
+        &self,
+        sql: &'static CStr,
+        parameters: &[Parameter<'_>],
+    ) -> Result<(), StorageError> {
+        let mut kept = self.kept.borrow_mut();
+        let place = match kept.iter().position(|(text, _)| std::ptr::eq(*text, sql)) {
+            Some(place) => place,
+            None => {
+                let prepared = Prepared::new(&self.connection, sql);
+                kept.push((sql, prepared.map_err(|error| self.fault(error))?));
+                kept.len() - 1
+            }
+        };
+        kept[place].1.run(parameters).map_err(|error| self.fault(error))
+    }
+
+    /// How many rows the last statement changed.
+    pub(super) fn changed(&self) -> u64 {
+        self.connection.changes()
     }
 
     /// Runs several statements that are not worth keeping.
     pub(super) fn run_all(&self, sql: &str) -> Result<(), StorageError> {
         self.connection.execute_batch(sql).map_err(|error| self.fault(error))
+    }
+
+    /// Whether commits wait for the device from now on.
+    pub(super) fn wait_for_device(&self, waits: bool) -> Result<(), StorageError> {
+        let level = if waits { "FULL" } else { "NORMAL" };
+        // Never taken for one that waits when it does not.
+        self.waits.set(false);
+        self.with(|it| it.pragma_update(None, "synchronous", level))?;
+        self.waits.set(waits);
+        Ok(())
     }
 
     /// Has no trigger fire for what this connection writes: those of the file
@@ -91,12 +140,35 @@ impl Session {
             .map_err(|error| self.fault(error))
     }
 
-    /// A number that moves when other connections write, and only then. Inside a
-    /// transaction it is that of what the transaction sees.
-    pub(super) fn changes_of_others(&self) -> Result<i64, StorageError> {
-        self.statement("PRAGMA data_version")?
-            .query_row([], |row| row.get(0))
-            .map_err(|error| self.fault(error))
+    /// A number that moves with every commit, of whomever. Inside a transaction
+    /// it is that of what the transaction sees.
+    pub(super) fn data_version(&self) -> Result<u32, StorageError> {
+        if !self.is_writing.get() {
+            // Has the connection look for what others did; what it says does
+            // not count its own commits.
+            self.statement("PRAGMA data_version")?
+                .query_row([], |row| row.get::<_, i64>(0))
+                .map_err(|error| self.fault(error))?;
+        }
+        Ok(data_version(&self.connection))
+    }
+
+    /// What [`Session::data_version`] was after this connection's last commit,
+    /// whatever others did since.
+    pub(super) fn committed_version(&self) -> u32 {
+        data_version(&self.connection)
+    }
+
+    /// What moves with every commit, asked of shared memory; the connection has
+    /// been used before. `None` where it cannot be had.
+    pub(super) fn mark(&self) -> Option<wal::Mark> {
+        wal::Mark::new(&self.connection).ok()
+    }
+
+    /// Whether this is between [`Session::begin`] and the end of the
+    /// transaction.
+    pub(super) fn is_writing(&self) -> bool {
+        self.is_writing.get()
     }
 
     /// Takes the write lock of the file, waiting for other processes.
@@ -107,7 +179,7 @@ impl Session {
     pub(super) fn begin(&self) -> Result<(), StorageError> {
         let mut deadline = None;
         loop {
-            match self.run(BEGIN) {
+            match self.run(BEGIN, &[]) {
                 Err(StorageError::Busy { .. })
                     if Instant::now()
                         < *deadline.get_or_insert_with(|| Instant::now() + self.busy_timeout) =>
@@ -118,6 +190,7 @@ impl Session {
                 Ok(()) => break,
             }
         }
+        self.is_writing.set(true);
         if self.minds_moves && has_moved(&self.connection) && file::is_elsewhere(&self.path) {
             self.roll_back();
             return Err(StorageError::moved(&self.path));
@@ -145,17 +218,21 @@ impl Session {
 
     /// Starts a consistent view for several reads.
     pub(super) fn begin_read(&self) -> Result<(), StorageError> {
-        self.run(BEGIN_READ)
+        self.run(BEGIN_READ, &[])
     }
 
     /// Makes everything since [`Session::begin`] durable and visible.
     pub(super) fn commit(&self) -> Result<(), StorageError> {
-        let result = self.run(COMMIT);
+        let result = match self.waits.get() {
+            true => wal::commit_at_once(&self.connection, || self.run(COMMIT, &[])),
+            false => self.run(COMMIT, &[]),
+        };
+        self.is_writing.set(result.is_err());
         if result.is_err() && wal::failed_syncs() != self.repaired.get() {
             // At once if that can be: other processes append too, and are not
             // told. If not, then before the next transaction.
             self.roll_back();
-            if self.run(BEGIN).and_then(|()| self.repair()).is_ok() {
+            if self.run(BEGIN, &[]).and_then(|()| self.repair()).is_ok() {
                 self.roll_back();
             }
         }
@@ -171,6 +248,16 @@ impl Session {
         synced.map_err(|(error, errno)| StorageError::from_sqlite(&error, errno, &self.path))
     }
 
+    /// Has commits leave the log as it is; [`Session::checkpoint`] is called.
+    pub(super) fn checkpoint_apart(&self) {
+        wal::checkpoint_apart(&self.connection);
+    }
+
+    /// Moves the log into the file if it is long.
+    pub(super) fn checkpoint(&self) {
+        wal::checkpoint(&self.connection, CHECKPOINT_FRAMES);
+    }
+
     /// Undoes everything since [`Session::begin`]; no effect outside of one.
     pub(super) fn roll_back(&self) {
         if !self.connection.is_autocommit() {
@@ -178,13 +265,15 @@ impl Session {
             // closing the connection rolls back as well.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
+        self.is_writing.set(false);
     }
 
     /// Ends the connection; the last one moves the WAL into the file.
     pub(super) fn close(self) -> Result<(), StorageError> {
-        self.connection.flush_prepared_statement_cache();
-        let path = self.path;
-        self.connection.close().map_err(|(connection, error)| {
+        let Self { kept, connection, path, .. } = self;
+        drop(kept);
+        connection.flush_prepared_statement_cache();
+        connection.close().map_err(|(connection, error)| {
             StorageError::from_sqlite(&error, system_errno(&connection), &path)
         })
     }

@@ -7,19 +7,26 @@
 //! on our own connections they do not fire.
 
 use std::cell::Cell;
+use std::ffi::CStr;
 use std::path::Path;
 
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::StorageError;
 use super::session::Session;
+use crate::platform::prepared::Parameter::{Blob, Int, Null, Text};
+use crate::platform::wal::Mark;
 
 /// A connection to the history.
 pub(crate) struct Versions {
     pub(super) session: Session,
     has_tables: Cell<bool>,
-    /// What the history says, and how often others had written when it did.
-    tallied: Cell<Option<(i64, Tally)>>,
+    /// What the history says, and the [`Session::data_version`] it says it of.
+    tallied: Cell<Option<(u32, Tally)>>,
+    /// What it says once the transaction is committed.
+    expected: Cell<Option<Tally>>,
+    /// What shared memory said after our last commit, if it was the last.
+    marked: Cell<Option<Mark>>,
 }
 
 /// What the history says about itself.
@@ -115,9 +122,22 @@ const ROWS: &str = "SELECT v.id, v.parent_id, o.time, o.author, o.message \
 const ROW: &str = "SELECT v.id, v.parent_id, o.time, o.author, o.message \
     FROM versions v LEFT JOIN acervo_version o ON o.id = v.id WHERE v.id = ?1";
 
+static INSERT_VERSION: &CStr = c"INSERT INTO versions (id, parent_id) VALUES (?1, ?2)";
+static INSERT_CHANGESET: &CStr = c"INSERT INTO changesets (version_id, data) VALUES (?1, ?2)";
+static DESCRIBE: &CStr = c"INSERT OR REPLACE INTO acervo_version (id, time, author, message) \
+    VALUES (?1, ?2, ?3, ?4)";
+static MOVE_HEAD: &CStr = c"UPDATE metadata SET value = ?1 WHERE key = 'head'";
+static INSERT_HEAD: &CStr = c"INSERT INTO metadata (key, value) VALUES ('head', ?1)";
+
 impl Versions {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, has_tables: Cell::new(false), tallied: Cell::new(None) }
+        Self {
+            session,
+            has_tables: Cell::new(false),
+            tallied: Cell::new(None),
+            expected: Cell::new(None),
+            marked: Cell::new(None),
+        }
     }
 
     /// The file.
@@ -137,13 +157,36 @@ impl Versions {
 
     /// As [`Session::commit`].
     pub(crate) fn commit(&self) -> Result<(), StorageError> {
-        self.session.commit()
+        self.marked.set(None);
+        let expected = self.expected.take();
+        let before = expected.and_then(|_| self.session.mark());
+        // What it said in a transaction that failed it does not say.
+        self.session.commit().inspect_err(|_| self.tallied.set(None))?;
+        let Some(tally) = expected else { return Ok(()) };
+        self.tallied.set(Some((self.session.committed_version(), tally)));
+        // Another may have committed already; what its commit left is not ours.
+        let mark = self.session.mark();
+        self.marked.set(mark.filter(|mark| before.is_some_and(|it| mark.is_next_of(&it))));
+        Ok(())
     }
 
     /// As [`Session::roll_back`].
     pub(crate) fn roll_back(&self) {
-        self.tallied.set(None);
+        if self.session.is_writing() {
+            self.tallied.set(None);
+            self.expected.set(None);
+        }
         self.session.roll_back();
+    }
+
+    /// As [`Session::checkpoint_apart`].
+    pub(crate) fn checkpoint_apart(&self) {
+        self.session.checkpoint_apart();
+    }
+
+    /// As [`Session::checkpoint`].
+    pub(crate) fn checkpoint(&self) {
+        self.session.checkpoint();
     }
 
     /// As [`Session::close`].
@@ -235,22 +278,33 @@ impl Versions {
 
     /// What the history says about itself; the tables are there.
     pub(crate) fn tally(&self) -> Result<Tally, StorageError> {
-        let others = self.session.changes_of_others()?;
+        let version = self.session.data_version()?;
         if let Some((before, tally)) = self.tallied.get()
-            && before == others
+            && before == version
         {
             return Ok(tally);
         }
         let tally = self.read_tally()?;
-        self.tallied.set(Some((others, tally)));
+        self.tallied.set(Some((version, tally)));
         Ok(tally)
     }
 
-    /// Has the tally be this from now on: what was written in this transaction
-    /// makes it so.
-    pub(crate) fn expect_tally(&self, tally: Tally) -> Result<(), StorageError> {
-        self.tallied.set(Some((self.session.changes_of_others()?, tally)));
-        Ok(())
+    /// As [`Versions::tally`], for whoever is about to write: when the last
+    /// commit of whomever was that of this connection, that takes no system
+    /// call and no statement.
+    pub(crate) fn tally_before_writing(&self) -> Result<Tally, StorageError> {
+        if let (Some((_, tally)), Some(marked)) = (self.tallied.get(), self.marked.get())
+            && self.session.mark() == Some(marked)
+        {
+            return Ok(tally);
+        }
+        self.tally()
+    }
+
+    /// Has the tally be this when the transaction is committed: what was
+    /// written in it makes it so.
+    pub(crate) fn expect_tally(&self, tally: Tally) {
+        self.expected.set(Some(tally));
     }
 
     fn read_tally(&self) -> Result<Tally, StorageError> {
@@ -366,27 +420,26 @@ impl Versions {
 
     /// Adds a version with its changeset.
     pub(crate) fn insert(&self, row: &VersionRow, changeset: &[u8]) -> Result<(), StorageError> {
-        let id = row.id as i64;
-        let parent = row.parent.map(|parent| parent as i64);
-        self.execute("INSERT INTO versions (id, parent_id) VALUES (?1, ?2)", params![id, parent])?;
-        self.execute(
-            "INSERT INTO changesets (version_id, data) VALUES (?1, ?2)",
-            params![id, changeset],
-        )?;
-        self.execute(
-            "INSERT OR REPLACE INTO acervo_version (id, time, author, message) \
-             VALUES (?1, ?2, ?3, ?4)",
-            params![id, row.time, row.author, row.message],
-        )
+        self.tallied.set(None);
+        let id = Int(row.id as i64);
+        let parent = row.parent.map_or(Null, |parent| Int(parent as i64));
+        self.session.run(INSERT_VERSION, &[id, parent])?;
+        self.session.run(INSERT_CHANGESET, &[id, Blob(changeset)])?;
+        let time = row.time.map_or(Null, Int);
+        let author = row.author.as_deref().map_or(Null, Blob);
+        let message = row.message.as_deref().map_or(Null, Blob);
+        self.session.run(DESCRIBE, &[id, time, author, message])
     }
 
     /// Makes a version the current one.
     pub(crate) fn set_head(&self, version: u64) -> Result<(), StorageError> {
-        self.execute(
-            "INSERT INTO metadata (key, value) VALUES ('head', ?1) \
-             ON CONFLICT DO UPDATE SET value = excluded.value",
-            params![version.to_string()],
-        )
+        self.tallied.set(None);
+        let version = version.to_string();
+        self.session.run(MOVE_HEAD, &[Text(&version)])?;
+        if self.session.changed() == 0 {
+            self.session.run(INSERT_HEAD, &[Text(&version)])?;
+        }
+        Ok(())
     }
 
     /// Makes a version a child of the root, with this changeset.

@@ -393,6 +393,16 @@ fn what_another_program_replaced_is_no_fault() {
 
 #[test]
 fn a_step_of_the_net_that_was_left_half_done_is_finished_wherever_the_head_went() {
+    left_half_done(0);
+}
+
+#[test]
+fn a_step_of_the_net_over_several_versions_is_finished_too() {
+    left_half_done(3);
+}
+
+/// A step over one large version, and so many small ones behind it.
+fn left_half_done(behind: usize) {
     // What a killed process leaves: a part of a large version in the net.
     let scratch = Scratch::new();
     let db = scratch.open_with(&options(&[("durability", text("off"))]));
@@ -417,6 +427,7 @@ fn a_step_of_the_net_that_was_left_half_done_is_finished_wherever_the_head_went(
     let registry = db.entries().unwrap();
     registry.apply_version(at).unwrap();
     let large = change(&registry, 200..800, 7);
+    let end = (0..behind).fold(large, |_, number| change(&registry, [200 + number, 5], 8));
     registry.apply_version(at).unwrap();
     let aside = change(&registry, [3], 9);
     db.close().unwrap();
@@ -436,7 +447,7 @@ fn a_step_of_the_net_that_was_left_half_done_is_finished_wherever_the_head_went(
             .unwrap();
     }
     connection
-        .execute("INSERT INTO acervo_meta (key, value) VALUES ('net_next', ?1)", [large as i64])
+        .execute("INSERT INTO acervo_meta (key, value) VALUES ('net_next', ?1)", [end as i64])
         .unwrap();
     sound(&check_file(scratch.file()).unwrap());
     // The head is beside it. Whoever goes on must not build on the half.

@@ -199,10 +199,10 @@ fn what_it_replaces_is_taken_in_and_what_was_derived_is_made_again() {
     let scratch = Scratch::new();
     let database = scratch.open();
     let registry = database.entries().unwrap();
-    for number in 1..=1100 {
+    for number in 1..=4200 {
         create(&registry, &format!("n:{number:04}"), "{}", "0");
     }
-    // What is derived is written behind, by 1024 versions at most.
+    // What is derived is written behind, by 2048 versions at most.
     let connection = Connection::open(scratch.file()).unwrap();
     let noted = |key: &str| -> i64 {
         let sql = "SELECT ifnull((SELECT value FROM acervo_meta WHERE key = ?1), -1)";
@@ -214,7 +214,7 @@ fn what_it_replaces_is_taken_in_and_what_was_derived_is_made_again() {
     };
     // One over every 32 versions, and one over 32 of those.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while noted("net_version") < 1024 || skips() < 33 {
+    while noted("net_version") < 4096 || skips() < 132 {
         assert!(
             std::time::Instant::now() < deadline,
             "the net is written at {} only, with {} skips",
@@ -230,7 +230,7 @@ fn what_it_replaces_is_taken_in_and_what_was_derived_is_made_again() {
     assert_eq!(noted("touched"), 131);
     let mut changes = registry.snapshot().unwrap().changes();
     changes.delete(IdRef::parse(b"n:0001")).unwrap();
-    assert_eq!(changes.apply().unwrap().version, 1101);
+    assert_eq!(changes.apply().unwrap().version, 4201);
     let expected: Vec<String> = (2..=132)
         .filter(|&number| number != 131)
         .map(|number| format!("n:{number:04} k {{}} 0"))
@@ -239,13 +239,13 @@ fn what_it_replaces_is_taken_in_and_what_was_derived_is_made_again() {
     assert_eq!(noted("touched"), -1);
     assert!(skips() <= 4);
     assert_eq!(at(&registry, 131).len(), 130);
-    assert_eq!(at(&registry, 1100).len(), 1099);
+    assert_eq!(at(&registry, 4200).len(), 4199);
     database.close().unwrap();
 
     replace(&scratch, 100, 99, 99, "100");
     let registry = scratch.open().entries().unwrap();
     assert_eq!(all(&registry.snapshot().unwrap()).len(), 99);
-    assert_eq!(at(&registry, 1100).len(), 1098);
+    assert_eq!(at(&registry, 4200).len(), 4198);
 }
 
 #[test]

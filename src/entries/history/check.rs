@@ -282,8 +282,8 @@ impl History<'_> {
     }
 
     /// What the rows may be, by id, while the net is on its way from the
-    /// version `at` to the one beside it: any part of that may be done. `None`
-    /// if it cannot be told.
+    /// version `at` to one that descends from it, or to its parent: any part of
+    /// that may be done. `None` if it cannot be told.
     fn steps(
         &self,
         at: u64,
@@ -292,17 +292,23 @@ impl History<'_> {
     ) -> Result<Option<Steps>, StorageError> {
         let Some(next) = next else { return Ok(Some(Steps::default())) };
         let parent = |version: u64| self.parents.get(&version).copied().flatten();
-        let ops: Vec<Op> = if parent(next) == Some(at) {
-            self.ops(next)?
-        } else if parent(at) == Some(next) {
-            self.ops(at)?.iter().rev().filter_map(Op::inverse).collect()
-        } else {
-            let found = format!("{next} is neither parent nor child of version {at}");
-            report.add("net", "acervo_meta net_next", found);
-            return Ok(None);
-        };
-        if self.bad.contains(&next) {
-            return Ok(None);
+        let mut ops: Vec<Op> = Vec::new();
+        match self.chain(at, next) {
+            _ if self.bad.contains(&next) => return Ok(None),
+            _ if parent(at) == Some(next) => {
+                ops.extend(self.ops(at)?.iter().rev().filter_map(Op::inverse));
+            }
+            Chain::Whole(chain) if next > at => {
+                for version in chain {
+                    ops.extend(self.ops(version)?);
+                }
+            }
+            Chain::Broken => return Ok(None),
+            Chain::Whole(_) | Chain::Elsewhere => {
+                let found = format!("{next} is neither before nor after version {at}");
+                report.add("net", "acervo_meta net_next", found);
+                return Ok(None);
+            }
         }
         let mut steps = Steps::default();
         for op in &ops {

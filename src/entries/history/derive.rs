@@ -2,27 +2,35 @@
 //! lead over many versions at once.
 //!
 //! The net is a checkpoint at one version; opening reads it and replays what
-//! came after. A skip of level 1 leads over [`SKIP`] versions, one of level 2
-//! over as many skips of level 1, and so on; going far in the history reads a
-//! few of them. Both follow the head in small portions, so that nobody who
+//! came after. It follows the head in batches: what many versions come down to
+//! per id, in the order of the ids, so that a page of the net is written once
+//! for all of them. A skip of level 1 leads over [`SKIP`] versions, one of
+//! level 2 over as many skips of level 1, and so on; going far in the history
+//! reads a few of them. Both are written in small portions, so that nobody who
 //! writes waits long for the lock, and both can be lost without harm.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::sqlite::{SKIP, SqliteHistory, changeset_of, in_transaction, skip_of};
+use super::sqlite::{
+    SKIP, SqliteHistory, chain_from, changeset_of, changeset_with_len, in_transaction, skip_of,
+};
 use super::{Changeset, codec};
 use crate::entries::EntryError;
-use crate::entries::id::IdRef;
+use crate::entries::entry::Entry;
+use crate::entries::id::{Id, IdRef};
 use crate::entries::lineage::ROOT;
 use crate::entries::op::{Op, OpKind};
 use crate::entries::squash::Squash;
 use crate::platform::sync::Mutex;
 use crate::storage::{NetRow, Tally, Versions};
 
-/// Operations in one transaction. While it lasts, whoever makes a version
-/// waits; and pages that several of them change are written once.
+/// Rows in one transaction. While it lasts, whoever makes a version waits.
 const PORTION: usize = 256;
+/// Operations that are gathered before they are written, and their bytes; those
+/// of one version are never parted.
+const BATCH: usize = 8192;
+const BATCH_BYTES: usize = 8 << 20;
 /// How long one call goes on.
 const STINT: Duration = Duration::from_millis(10);
 /// A skip that would be larger is left out.
@@ -31,26 +39,96 @@ const LARGEST_SKIP: usize = 64 << 20;
 /// Writes behind, on a connection that waits for no disk.
 pub(in crate::entries) struct Deriver {
     pub(super) versions: Versions,
-    /// The versions that come next, oldest first, and from where.
-    base: u64,
-    chain: VecDeque<u64>,
-    /// The changesets that are being added, and how much of the first is.
-    steps: VecDeque<Step>,
-    done: usize,
+    plan: Plan,
+    /// Versions that the net has passed, and that may be due a skip.
+    passed: VecDeque<(u64, Changeset)>,
+    /// Those that a skip of level 1 may lead over, oldest first.
+    trail: VecDeque<(u64, Changeset)>,
     /// Versions since the last skip of level 1, if that is known.
     since_skip: Option<usize>,
 }
 
-/// From one version to one beside it.
-struct Step {
+/// Where the net goes next.
+#[derive(Default)]
+struct Plan {
+    /// The epoch in which it was made.
+    epoch: u64,
+    /// Where the net was when what is gathered was begun.
+    base: u64,
+    /// The versions that come next, oldest first.
+    chain: VecDeque<u64>,
+    /// Where they end; what came since is another time's work.
+    goal: Option<u64>,
+    /// All of them are one batch, which somebody began to write.
+    is_begun: bool,
+    gathered: Gathered,
+    batch: Option<Batch>,
+}
+
+/// What becomes of entries.
+#[derive(Default)]
+struct Gathered {
+    /// The versions it leads over, oldest first.
+    over: Vec<(u64, Changeset)>,
+    changes: BTreeMap<Id, Change<Entry>>,
+    ops: usize,
+    bytes: usize,
+}
+
+/// What becomes of an entry.
+struct Change<E> {
+    /// Whether it was not there before.
+    is_created: bool,
+    entry: Option<E>,
+}
+
+/// What leads the net from its version to another.
+struct Batch {
+    /// The version it leads to.
     to: u64,
-    ops: Changeset,
-    is_forward: bool,
+    /// The versions it leads over, oldest first; none if it leads back.
+    over: Vec<(u64, Changeset)>,
+    /// By id, each once.
+    rows: Vec<(Id, Change<Vec<u8>>)>,
+    /// How many of them are written.
+    done: usize,
+}
+
+impl Gathered {
+    fn add<'a>(&mut self, ops: impl IntoIterator<Item = &'a Op>) {
+        for op in ops {
+            self.ops += 1;
+            let entry = (op.kind != OpKind::Delete).then(|| op.entry.clone());
+            if let Some(change) = self.changes.get_mut(op.id()) {
+                change.entry = entry;
+            } else {
+                let is_created = op.kind == OpKind::Create;
+                self.changes.insert(op.id().clone(), Change { is_created, entry });
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.ops >= BATCH || self.bytes >= BATCH_BYTES
+    }
+
+    fn into_batch(self, to: u64) -> Batch {
+        // Encoded before the lock is taken.
+        let rows = self.changes.into_iter().map(|(id, Change { is_created, entry })| {
+            let entry = entry.map(|entry| {
+                let mut bytes = Vec::new();
+                codec::append_entry(&mut bytes, &entry);
+                bytes
+            });
+            (id, Change { is_created, entry })
+        });
+        Batch { to, over: self.over, rows: rows.collect(), done: 0 }
+    }
 }
 
 /// The version whose net is written, if it can be used: no stranger wrote
-/// since. Then also the version that was being added, whose operations may be
-/// there in part.
+/// since. Then also the version that it is on the way to: what leads there may
+/// be in it in part.
 pub(super) fn usable_net(
     versions: &Versions,
     tally: Tally,
@@ -96,20 +174,27 @@ impl SqliteHistory {
 
 impl Deriver {
     pub(in crate::entries) fn new(versions: Versions) -> Self {
-        let (chain, steps) = (VecDeque::new(), VecDeque::new());
-        Self { versions, base: ROOT, chain, steps, done: 0, since_skip: None }
+        versions.checkpoint_apart();
+        let (passed, trail) = (VecDeque::new(), VecDeque::new());
+        Self { versions, plan: Plan::default(), passed, trail, since_skip: None }
     }
 
     fn forget_plan(&mut self) {
-        self.chain.clear();
-        self.steps.clear();
-        self.done = 0;
+        self.plan = Plan::default();
+        self.passed.clear();
+        self.trail.clear();
         self.since_skip = None;
     }
 
     /// Does one transaction's worth. Tells whether more is left. `writing` is
     /// held by whoever writes.
     fn portion(&mut self, writing: &Mutex<()>) -> Result<bool, EntryError> {
+        if let Some(passed) = self.passed.pop_front() {
+            self.trail.drain(..(self.trail.len() + 1).saturating_sub(SKIP));
+            self.trail.push_back(passed);
+            self.since_skip = Some(self.add_skips(writing)?);
+            return Ok(true);
+        }
         let tally = self.versions.tally()?;
         if tally.touched.is_some() {
             // Whoever writes next clears up.
@@ -117,147 +202,195 @@ impl Deriver {
         }
         let at = self.versions.note("net_version")?;
         let begun = self.versions.note("net_next")?;
-        if !self.plan(at, begun, tally.head, writing)? {
+        let from = at.unwrap_or(ROOT);
+        if self.plan.goal == Some(from) && begun.is_none() {
             return Ok(false);
         }
-        if self.steps.is_empty() {
-            return Ok(true);
+        if !self.plan.leads_on(from, begun, tally.epoch) {
+            self.forget_plan();
+            self.plan = Plan { epoch: tally.epoch, base: from, ..Plan::default() };
         }
-        // Whole changesets, and a part of the last.
-        let mut room = PORTION;
-        let mut whole = 0;
-        let mut from = self.done;
-        for step in &self.steps {
-            let left = step.ops.len() - from;
-            if left > room {
-                break;
-            }
-            (room, whole, from) = (room - left, whole + 1, 0);
+        if self.plan.batch.is_none() && !self.gather(begun, tally.head, writing)? {
+            return Ok(false);
         }
-        let part = match whole {
-            0 => self.done + room,
-            _ => 0,
-        };
-        let Self { steps, done, versions, .. } = self;
+        let Some(batch) = &mut self.plan.batch else { return Ok(true) };
+        let end = batch.rows.len().min(batch.done + PORTION);
         let written = {
             let _writing = writing.lock();
-            in_transaction(versions, |versions| {
+            in_transaction(&self.versions, |versions| {
                 // Others may have been faster, or have taken versions out.
-                let next = steps.front().map(|step| step.to);
                 if versions.tally()?.epoch != tally.epoch
                     || versions.note("net_version")? != at
                     || versions.note("net_next")? != begun
-                    || begun.is_some_and(|begun| next != Some(begun))
+                    || begun.is_some_and(|begun| begun != batch.to)
                 {
                     return Ok(false);
                 }
-                let mut from = *done;
-                for step in steps.iter().take(whole) {
-                    step.ops[from..].iter().try_for_each(|op| put(versions, op))?;
-                    from = 0;
-                }
-                if let Some(begun) = steps.front().filter(|_| whole == 0) {
-                    begun.ops[from..part].iter().try_for_each(|op| put(versions, op))?;
-                    versions.set_note("net_next", Some(begun.to))?;
-                } else if let Some(last) = steps.get(whole - 1) {
+                let rows = &batch.rows[batch.done..end];
+                rows.iter().try_for_each(|(id, change)| put(versions, id, change))?;
+                if end == batch.rows.len() {
                     versions.set_note("net_next", None)?;
-                    versions.set_note("net_version", Some(last.to))?;
+                    versions.set_note("net_version", Some(batch.to))?;
+                } else if begun.is_none() {
+                    versions.set_note("net_next", Some(batch.to))?;
                 }
                 Ok(true)
             })?
         };
+        self.versions.checkpoint();
         if !written {
             self.forget_plan();
             return Ok(true);
         }
-        self.done = part;
-        for step in self.steps.drain(..whole).collect::<Vec<_>>() {
-            self.base = step.to;
-            self.since_skip = match step.is_forward {
-                true => {
-                    let since = self.since_skip;
-                    Some(add_skips(&self.versions, step.to, since, tally.epoch, writing)?)
-                }
-                false => None,
-            };
+        batch.done = end;
+        if batch.done == batch.rows.len()
+            && let Some(batch) = self.plan.batch.take()
+        {
+            self.plan.base = batch.to;
+            self.plan.is_begun = false;
+            if batch.over.is_empty() {
+                self.since_skip = None;
+            }
+            self.passed.extend(batch.over);
         }
         Ok(true)
     }
 
-    /// Reads the next steps from the net's version towards the head, a portion
-    /// of them; false if there are none. Without any, the net was cleared. One
-    /// that was begun, by whomever, is finished first, wherever the head is by
-    /// now: a part of it is in the net.
-    fn plan(
+    /// Reads some of what comes next: from the net's version towards the head.
+    /// False if there is nothing. A batch that was begun, by whomever, is
+    /// finished first, wherever the head is by now: a part of it is in the net.
+    fn gather(
         &mut self,
-        at: Option<u64>,
         begun: Option<u64>,
         head: u64,
         writing: &Mutex<()>,
     ) -> Result<bool, EntryError> {
-        if !self.steps.is_empty() {
-            return Ok(true);
+        let Self { versions, plan, since_skip, .. } = self;
+        let from = plan.base;
+        if plan.chain.is_empty() && plan.gathered.over.is_empty() {
+            if from == head && begun.is_none() {
+                return Ok(false);
+            }
+            let to = begun.unwrap_or(head);
+            let chain = reading(versions, || chain_from(versions, from, to))?.unwrap_or_default();
+            if chain.is_empty() {
+                *since_skip = None;
+                return back(versions, plan, begun, writing);
+            }
+            plan.chain = chain.into();
+            plan.is_begun = begun.is_some();
+            plan.goal = begun.is_none().then_some(head);
         }
-        let versions = &self.versions;
-        let from = at.unwrap_or(ROOT);
-        if from == head && begun.is_none() {
-            return Ok(false);
-        }
-        if let Some(begun) = begun
-            && (self.base != from || self.chain.front() != Some(&begun))
-        {
-            self.chain.clear();
-            self.since_skip = None;
-            if versions.parent(begun)? == Some(from) {
-                let ops = changeset_of(versions, begun)?;
-                self.steps.push_back(Step { to: begun, ops, is_forward: true });
-            } else if versions.parent(from)? == Some(begun)
-                && versions.note("has_baseline")?.is_none()
+        let Plan { chain, gathered, is_begun, .. } = plan;
+        let enough = gathered.ops + PORTION;
+        reading(versions, || {
+            while gathered.ops < enough
+                && (*is_begun || !gathered.is_full())
+                && let Some(version) = chain.pop_front()
             {
-                let ops = inverse_of(versions, from)?;
-                self.steps.push_back(Step { to: begun, ops, is_forward: false });
-            } else {
-                let _writing = writing.lock();
-                in_transaction(versions, |versions| Ok(versions.clear_net()?))?;
+                let (ops, bytes) = changeset_with_len(versions, version)?;
+                gathered.add(&ops[..]);
+                gathered.bytes += bytes;
+                gathered.over.push((version, ops));
             }
-            return Ok(true);
+            Ok(())
+        })?;
+        let is_whole = chain.is_empty() || !*is_begun && gathered.is_full();
+        if let Some(&(to, _)) = gathered.over.last().filter(|_| is_whole) {
+            plan.batch = Some(std::mem::take(gathered).into_batch(to));
         }
-        if self.base != from || self.chain.is_empty() {
-            self.base = from;
-            self.since_skip = None;
-            self.chain.clear();
-            let mut at = head;
-            while at > from {
-                self.chain.push_front(at);
-                at = versions.parent(at)?.unwrap_or(ROOT);
-            }
-            if at != from {
-                self.chain.clear();
-            }
-        }
-        let mut planned = 0;
-        while planned < PORTION
-            && let Some(to) = self.chain.pop_front()
-        {
-            let ops = changeset_of(versions, to)?;
-            planned += ops.len().max(1);
-            self.steps.push_back(Step { to, ops, is_forward: true });
-        }
-        if !self.steps.is_empty() {
-            return Ok(true);
-        }
-        // The head went back, and the net follows, if originals tell what was
-        // there before; else it begins anew.
-        if versions.note("has_baseline")?.is_some() || from == ROOT {
-            let _writing = writing.lock();
-            in_transaction(versions, |versions| Ok(versions.clear_net()?))?;
-            return Ok(true);
-        }
-        let to = versions.parent(from)?.unwrap_or(ROOT);
-        let ops = inverse_of(versions, from)?;
-        self.steps.push_back(Step { to, ops, is_forward: false });
         Ok(true)
     }
+
+    /// Adds the skips that lead to the version at the end of the trail, if some
+    /// do. Gives how many versions it is behind the last skip.
+    fn add_skips(&self, writing: &Mutex<()>) -> Result<usize, EntryError> {
+        let Self { versions, trail, .. } = self;
+        let Some(&(version, _)) = trail.back() else { return Ok(0) };
+        let steps = match self.since_skip {
+            Some(since) => since + 1,
+            None => steps_to_skip(versions, version)?,
+        };
+        if steps < SKIP {
+            return Ok(steps);
+        }
+        for level in 1.. {
+            let Some((ways, ancestor)) = ways_below(versions, version, level)? else { break };
+            // Read and squashed before the lock is taken.
+            let mut squash = Squash::default();
+            for &(at, skip) in ways.iter().rev() {
+                let changeset = match skip {
+                    None => match trail.iter().find(|(version, _)| *version == at) {
+                        Some((_, changeset)) => Changeset::clone(changeset),
+                        None => changeset_of(versions, at)?,
+                    },
+                    Some(level) => skip_of(versions, at, level)?,
+                };
+                squash.extend(changeset.iter().cloned());
+            }
+            let mut bytes = Vec::new();
+            codec::append_changeset(&mut bytes, &squash.into_lasting_ops());
+            if bytes.len() > LARGEST_SKIP {
+                break;
+            }
+            let _writing = writing.lock();
+            in_transaction(versions, |versions| {
+                let tally = versions.tally()?;
+                if tally.epoch == self.plan.epoch && tally.touched.is_none() {
+                    versions.insert_skip(version, level, ancestor, &bytes)?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(0)
+    }
+}
+
+/// The head went back, and the net follows by one version, if originals tell
+/// what was there before; else it begins anew.
+fn back(
+    versions: &Versions,
+    plan: &mut Plan,
+    begun: Option<u64>,
+    writing: &Mutex<()>,
+) -> Result<bool, EntryError> {
+    let to =
+        if plan.base == ROOT { None } else { Some(versions.parent(plan.base)?.unwrap_or(ROOT)) };
+    match to.filter(|&to| begun.is_none_or(|begun| begun == to)) {
+        Some(to) if versions.note("has_baseline")?.is_none() => {
+            let mut gathered = Gathered::default();
+            gathered.add(&inverse_of(versions, plan.base)?[..]);
+            plan.batch = Some(gathered.into_batch(to));
+        }
+        _ => {
+            let _writing = writing.lock();
+            in_transaction(versions, |versions| Ok(versions.clear_net()?))?;
+        }
+    }
+    Ok(true)
+}
+
+impl Plan {
+    /// Whether it still leads on from where the net is.
+    fn leads_on(&self, from: u64, begun: Option<u64>, epoch: u64) -> bool {
+        let written = self.batch.as_ref().filter(|batch| batch.done > 0);
+        self.epoch == epoch
+            && self.base == from
+            // What was written of it is there still.
+            && written.is_none_or(|batch| begun == Some(batch.to))
+            && (begun.is_none() || written.is_some() || self.is_begun)
+    }
+}
+
+/// Several reads with one view of the file.
+fn reading<T>(
+    versions: &Versions,
+    read: impl FnOnce() -> Result<T, EntryError>,
+) -> Result<T, EntryError> {
+    versions.begin_read()?;
+    let result = read();
+    versions.roll_back();
+    result
 }
 
 /// What takes a version back.
@@ -266,64 +399,15 @@ fn inverse_of(versions: &Versions, version: u64) -> Result<Changeset, EntryError
     Ok(changeset.iter().rev().filter_map(Op::inverse).collect())
 }
 
-/// One operation into the net.
-fn put(versions: &Versions, op: &Op) -> Result<(), EntryError> {
-    let IdRef { ns, name } = op.id().parts();
-    let mut bytes = Vec::new();
-    let entry = (op.kind != OpKind::Delete).then(|| {
-        codec::append_entry(&mut bytes, &op.entry);
-        &bytes[..]
-    });
-    let was_there = versions.put_net(NetRow { ns, name, entry })?;
-    if !was_there && op.kind != OpKind::Create {
+/// One row of the net.
+fn put(versions: &Versions, id: &Id, change: &Change<Vec<u8>>) -> Result<(), EntryError> {
+    let IdRef { ns, name } = id.parts();
+    let was_there = versions.put_net(NetRow { ns, name, entry: change.entry.as_deref() })?;
+    if !was_there && !change.is_created {
         // It changes what was there before the history began.
         versions.set_note("has_baseline", Some(1))?;
     }
     Ok(())
-}
-
-/// Adds the skips that lead to `version`, if some do. `since` is how many
-/// versions its parent is behind the last skip; gives the same for `version`.
-fn add_skips(
-    versions: &Versions,
-    version: u64,
-    since: Option<usize>,
-    epoch: u64,
-    writing: &Mutex<()>,
-) -> Result<usize, EntryError> {
-    let steps = match since {
-        Some(since) => since + 1,
-        None => steps_to_skip(versions, version)?,
-    };
-    if steps < SKIP {
-        return Ok(steps);
-    }
-    for level in 1.. {
-        let Some((ways, ancestor)) = ways_below(versions, version, level)? else { break };
-        // Read and squashed before the lock is taken.
-        let mut squash = Squash::default();
-        for &(at, skip) in ways.iter().rev() {
-            let changeset = match skip {
-                None => changeset_of(versions, at)?,
-                Some(level) => skip_of(versions, at, level)?,
-            };
-            squash.extend(changeset.iter().cloned());
-        }
-        let mut bytes = Vec::new();
-        codec::append_changeset(&mut bytes, &squash.into_lasting_ops());
-        if bytes.len() > LARGEST_SKIP {
-            break;
-        }
-        let _writing = writing.lock();
-        in_transaction(versions, |versions| {
-            let tally = versions.tally()?;
-            if tally.epoch == epoch && tally.touched.is_none() {
-                versions.insert_skip(version, level, ancestor, &bytes)?;
-            }
-            Ok(())
-        })?;
-    }
-    Ok(0)
 }
 
 /// The ways of the level below that a skip of `level` to `version` leads over,

@@ -112,7 +112,7 @@ impl SqliteHistory {
                 return Ok(stored_of(versions.tally()?));
             }
             let Stored { head, last, epoch } = stored;
-            versions.expect_tally(Tally { head, last, epoch: epoch / 2, touched: None })?;
+            versions.expect_tally(Tally { head, last, epoch: epoch / 2, touched: None });
             Ok(stored)
         })
     }
@@ -161,8 +161,17 @@ fn damaged(what: &str, found: &str) -> EntryError {
 
 /// The changeset of a version.
 pub(super) fn changeset_of(versions: &Versions, version: u64) -> Result<Changeset, EntryError> {
-    let ops = versions.changeset(version, codec::read_changeset)?;
-    ops.map(Into::into)
+    changeset_with_len(versions, version).map(|(changeset, _)| changeset)
+}
+
+/// And how many bytes it takes.
+pub(super) fn changeset_with_len(
+    versions: &Versions,
+    version: u64,
+) -> Result<(Changeset, usize), EntryError> {
+    let read = |bytes: &[u8]| (codec::read_changeset(bytes), bytes.len());
+    let (ops, len) = versions.changeset(version, read)?;
+    ops.map(|ops| (ops.into(), len))
         .map_err(|found| damaged(&format!("the changeset of version {version}"), &found))
 }
 
@@ -234,7 +243,7 @@ fn row_of(version: &Version) -> VersionRow {
 
 /// The versions after `base` up to `version`, oldest first, if it descends
 /// from there.
-fn chain_from(
+pub(super) fn chain_from(
     versions: &Versions,
     base: u64,
     version: u64,
@@ -307,7 +316,7 @@ impl History for SqliteHistory {
             if let Some((net_version, next)) = usable_net(versions, tally)? {
                 // What was begun has to be on the way.
                 chain = chain_from(versions, net_version, tally.head)?
-                    .filter(|chain| next.is_none_or(|next| chain.first() == Some(&next)));
+                    .filter(|chain| next.is_none_or(|next| chain.binary_search(&next).is_ok()));
             }
             if chain.is_some() {
                 net.read_written(versions)?;
@@ -341,7 +350,7 @@ impl History for SqliteHistory {
             // would have to read it.
             let writer = self.writer.lock();
             if let Some(versions) = &*writer {
-                return Ok(stored_of(versions.tally()?));
+                return Ok(stored_of(versions.tally_before_writing()?));
             }
         }
         self.stored()

@@ -4,6 +4,7 @@
 //! they come to. So what is found in a file tells how many of them it holds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use acervo::database::Database;
 use acervo::entries::{IdRef, Registry};
@@ -262,19 +263,20 @@ struct History {
     head: u64,
     last: u64,
     /// By version: parent and state.
-    versions: BTreeMap<u64, (Option<u64>, Entries)>,
+    versions: BTreeMap<u64, (Option<u64>, Arc<Entries>)>,
 }
 
 /// Changes, going back and forth with branches, and pruning.
 pub struct Versions {
+    /// What there was before, made by [`Versions::fill`].
+    fill: Vec<Move>,
     moves: Vec<Move>,
     states: Vec<History>,
 }
 
 impl Versions {
     pub fn new(steps: usize, random: &mut Random) -> Box<Self> {
-        let versions = BTreeMap::from([(0, (None, Entries::new()))]);
-        let mut history = History { head: 0, last: 0, versions };
+        let mut history = History::new();
         let (mut moves, mut states) = (Vec::new(), vec![history.clone()]);
         for step in 1..=steps {
             let all: Vec<u64> = history.versions.keys().copied().collect();
@@ -287,11 +289,51 @@ impl Versions {
             moves.push(action);
             states.push(history.clone());
         }
-        Box::new(Self { moves, states })
+        Box::new(Self { fill: Vec::new(), moves, states })
+    }
+
+    /// On top of `fill` versions: one with many entries, and then others not
+    /// far from it.
+    pub fn on_top_of(fill: usize, steps: usize, random: &mut Random) -> Box<Self> {
+        let mut history = History::new();
+        let mut filling = Vec::new();
+        for step in 1..=fill {
+            let action = Move::Apply(history.changes(step as i64, random));
+            history.follow(&action);
+            filling.push(action);
+        }
+        let (mut moves, mut states) = (Vec::new(), vec![history.clone()]);
+        for step in 1..=steps {
+            let action = match random.below(8) {
+                _ if step == 1 => {
+                    Move::Apply((0..600).map(|n| ("create", format!("many:{n}"), n)).collect())
+                }
+                0 => Move::Go(history.ancestor(random.below(4)).max(fill as u64 + 1)),
+                _ => Move::Apply(history.changes((fill + step) as i64, random)),
+            };
+            history.follow(&action);
+            moves.push(action);
+            states.push(history.clone());
+        }
+        Box::new(Self { fill: filling, moves, states })
+    }
+
+    /// Makes the versions that it goes on from.
+    pub fn fill(&self, db: &Database) {
+        let registry = db.entries().unwrap();
+        for action in &self.fill {
+            if let Move::Apply(changes) = action {
+                apply(&registry, changes).unwrap();
+            }
+        }
     }
 }
 
 impl History {
+    fn new() -> Self {
+        Self { head: 0, last: 0, versions: BTreeMap::from([(0, (None, Arc::default()))]) }
+    }
+
     fn state(&self) -> &Entries {
         &self.versions[&self.head].1
     }
@@ -331,7 +373,7 @@ impl History {
     fn follow(&mut self, action: &Move) {
         match action {
             Move::Apply(changes) => {
-                let mut state = self.state().clone();
+                let mut state = Entries::clone(self.state());
                 for (verb, id, number) in changes {
                     match *verb {
                         "delete" => drop(state.remove(id)),
@@ -339,12 +381,13 @@ impl History {
                     }
                 }
                 self.last += 1;
-                self.versions.insert(self.last, (Some(self.head), state));
+                self.versions.insert(self.last, (Some(self.head), Arc::new(state)));
                 self.head = self.last;
             }
             Move::Go(version) => self.head = *version,
             Move::Prune(kept) => {
-                let descends = |versions: &BTreeMap<u64, (Option<u64>, Entries)>, mut at: u64| {
+                let descends = |versions: &BTreeMap<u64, (Option<u64>, Arc<Entries>)>,
+                                mut at: u64| {
                     while at > *kept {
                         at = versions[&at].0.unwrap_or(0);
                     }
