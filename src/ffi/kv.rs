@@ -193,8 +193,9 @@ pub unsafe extern "C" fn acervo_kv_get(
     unsafe {
         let out = Out::reset(out, std::ptr::null_mut(), "out");
         let out_timestamp = Out::reset(out_timestamp, 0, "out_timestamp");
-        wall::call_quietly("acervo_kv_get", err, move || {
-            let Some(value) = get(kv)?.get(raw::text(key, key_len, "key")?)? else {
+        wall::call_quietly("acervo_kv_get", err, || {
+            let key = raw::text(key, key_len, "key")?;
+            let Some(value) = get(kv)?.read(key, Value::clone)? else {
                 return Ok(ACERVO_NOT_FOUND);
             };
             out_timestamp.set(value.timestamp());
@@ -231,7 +232,7 @@ pub unsafe extern "C" fn acervo_kv_get_into(
         let out_len = Out::reset(out_len, 0, "out_len");
         let out_type = Out::reset(out_type, 0, "out_type");
         let out_timestamp = Out::reset(out_timestamp, 0, "out_timestamp");
-        wall::call_quietly("acervo_kv_get_into", err, move || {
+        wall::call_quietly("acervo_kv_get_into", err, || {
             let buf = raw::buffer(buf.cast(), cap, "buf")?;
             let key = raw::text(key, key_len, "key")?;
             let copied = get(kv)?.read(key, |value| {

@@ -143,20 +143,27 @@ impl Kv {
 
     #[inline(always)]
     fn look_up<R>(&self, key: &[u8], read: impl FnOnce(&Value) -> R) -> Option<R> {
-        let spaces = &self.engine.spaces;
-        // One call of `read`, which becomes a part of this then.
+        // Read in one place, which is a part of whoever calls this then.
         let found = match &self.scope {
-            Scope::Registry => spaces.registry.get(key)?,
-            Scope::Namespace(ident) => ident.find(spaces)?.table.get(key)?,
-            Scope::Global => self.look_up_by_name(key)?,
+            Scope::Registry => self.engine.spaces.registry.get(key)?,
+            Scope::Namespace(_) | Scope::Global => self.look_up_in_store(key)?,
         };
         Some(read(&found))
     }
 
     #[inline(never)]
-    fn look_up_by_name(&self, name: &[u8]) -> Option<Found<Value>> {
-        let (prefix, key) = key::split(name);
-        self.engine.spaces.find(prefix)?.table.get(key)
+    fn look_up_value(&self, key: &[u8]) -> Option<Value> {
+        self.look_up(key, Value::clone)
+    }
+
+    #[inline(never)]
+    fn look_up_in_store(&self, key: &[u8]) -> Option<Found<Value>> {
+        let spaces = &self.engine.spaces;
+        if let Scope::Namespace(ident) = &self.scope {
+            return ident.find(spaces)?.table.get(key);
+        }
+        let (prefix, key) = key::split(key);
+        spaces.find(prefix)?.table.get(key)
     }
 
     /// The value of `key`, sharing the stored bytes.
@@ -164,7 +171,7 @@ impl Kv {
     /// # Errors
     ///
     /// As [`Kv::read`].
-    #[inline(always)]
+    #[inline(never)]
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>, KvError> {
         self.read(key, Value::clone)
     }
@@ -178,20 +185,31 @@ impl Kv {
     /// the memory limit, a closed or read-only handle, or the file.
     #[inline(always)]
     pub fn put(&self, key: &[u8], value: &[u8], ttl_ms: Option<i64>) -> Result<(), KvError> {
+        match ttl_ms {
+            None => self.put_until(key, value, None),
+            Some(ttl_ms) => self.put_for(key, value, ttl_ms),
+        }
+    }
+
+    #[inline(never)]
+    fn put_for(&self, key: &[u8], value: &[u8], ttl_ms: i64) -> Result<(), KvError> {
+        self.put_until(key, value, Some(ttl_ms))?;
+        self.expect_expiry(ttl_ms);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn put_until(&self, key: &[u8], value: &[u8], ttl_ms: Option<i64>) -> Result<(), KvError> {
         if !(self.guard.is_writable() && key::is_allowed(key) && value.len() <= self.value_limit())
         {
             self.prepare_to_put(key, value)?;
         }
         let stamp = edit::stamp_now(ttl_ms)?;
         if let Scope::Registry = self.scope {
-            self.engine.put_registry(key, value, stamp)?;
+            self.engine.put_registry(key, value, stamp)
         } else {
-            self.put_in_store(key, value, stamp)?;
+            self.put_in_store(key, value, stamp)
         }
-        if let Some(ttl) = ttl_ms {
-            self.expect_expiry(ttl);
-        }
-        Ok(())
     }
 
     #[cold]
@@ -498,7 +516,7 @@ impl Iterator for Walk {
             // Whatever stands in a list is walked, whether or not a key of
             // that length could be asked for by name. None: it was deleted
             // since the walk began.
-            if let Some(value) = self.kv.look_up(&key, Value::clone) {
+            if let Some(value) = self.kv.look_up_value(&key) {
                 return Some(Ok((key, value)));
             }
             if let Err(error) = self.kv.guard.check() {

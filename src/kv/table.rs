@@ -160,7 +160,7 @@ impl Shard<'_> {
         mark: impl FnOnce(Option<Mark>) -> Mark,
     ) -> Option<TakenOut<Value>> {
         self.count_in(hash, &cell);
-        let present = self.cells.find(hash, has_key(cell.key()));
+        let present = self.cells.find_here(hash, has_key(cell.key()));
         mark(present.as_ref().map(|(_, present)| Mark::of(present))).set(&cell);
         let old = match present.map(|(place, _)| place) {
             Some(place) => {

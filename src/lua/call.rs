@@ -50,7 +50,7 @@ pub(super) enum Fetched {
 impl Call {
     /// Begins a call of the function `name` of a part, which takes up to
     /// `arguments` arguments; those that are missing are nil.
-    #[inline]
+    #[inline(never)]
     pub(super) fn begin(lua: Lua, name: &'static str, arguments: c_int) -> Self {
         Self::begin_with(lua, name, arguments, arguments)
     }
@@ -216,11 +216,31 @@ impl Call {
         work: impl FnOnce(&Kv, &mut Vec<u8>) -> Result<R, Error>,
     ) -> R {
         let out = self.buffer;
+        let result = self.open().and_then(|kv| run(work, kv, out));
+        self.done(result)
+    }
+
+    /// As [`Call::work`], for a get or a put.
+    #[inline(always)]
+    pub(super) fn work_here<R: Copy>(
+        &mut self,
+        work: impl FnOnce(&Kv, &mut Vec<u8>) -> Result<R, Error>,
+    ) -> R {
+        let out = self.buffer;
         let (lua, context) = (self.lua, self.context);
-        let result = self.part().and_then(|part| part.open(lua, context)).and_then(|kv| {
-            let mut out = out;
-            guard(|| work(kv, out.bytes()))
-        });
+        let kv = self.part().and_then(|part| part.open(lua, context));
+        let result = kv.and_then(|kv| run(work, kv, out));
+        self.done(result)
+    }
+
+    #[inline(never)]
+    fn open(&mut self) -> Result<&Kv, Error> {
+        let (lua, context) = (self.lua, self.context);
+        self.part()?.open(lua, context)
+    }
+
+    #[inline(always)]
+    fn done<R>(&mut self, result: Result<R, Error>) -> R {
         match result {
             Ok(result) => result,
             Err(error) => self.fail(error),
@@ -229,8 +249,7 @@ impl Call {
 
     /// The store itself, for work that lasts longer than a call.
     pub(super) fn kv(&mut self) -> Result<Kv, Error> {
-        let (lua, context) = (self.lua, self.context);
-        self.part()?.open(lua, context).cloned()
+        self.open().cloned()
     }
 
     pub(super) fn big_int(&mut self) -> BigInt {
@@ -343,6 +362,15 @@ impl Call {
         }
         Some((seconds * 1000.0).ceil() as i64)
     }
+}
+
+#[inline(always)]
+fn run<R>(
+    work: impl FnOnce(&Kv, &mut Vec<u8>) -> Result<R, Error>,
+    kv: &Kv,
+    mut out: Buffer,
+) -> Result<R, Error> {
+    guard(|| work(kv, out.bytes()))
 }
 
 /// A hundred thousand years, in seconds: far from the end of 64-bit

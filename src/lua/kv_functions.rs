@@ -21,11 +21,12 @@ use super::version::TYPE_CDATA;
 
 /// `get(key)`: value and timestamp, or nil and nil.
 pub(super) fn get(lua: Lua) -> c_int {
-    let mut call = Call::begin(lua, "get", 1);
+    let mut call = Call::begin_with(lua, "get", 1, 1);
     let key = call.key();
     let mut found = Found::NOTHING;
-    let is_there = call
-        .work(|kv, out| Ok(kv.read(key, |value| found.set(value, out))?.transpose()?.is_some()));
+    let is_there = call.work_here(|kv, out| {
+        Ok(kv.read(key, |value| found.set(value, out))?.transpose()?.is_some())
+    });
     if is_there {
         call.push_fetched(found.fetched);
         lua.push_integer(found.timestamp);
@@ -46,7 +47,7 @@ pub(super) fn put(lua: Lua) -> c_int {
     }
     let ttl = call.ttl(3);
     call.encode(2);
-    call.work(|kv, value| Ok(kv.put(key, value, ttl)?));
+    call.work_here(|kv, value| Ok(kv.put(key, value, ttl)?));
     call.end(0)
 }
 

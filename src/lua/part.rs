@@ -85,7 +85,6 @@ impl PartObject {
     }
 
     /// The limits and options of the database.
-    #[inline]
     pub(super) fn handle(&mut self, context: &Context) -> Result<&Handle, Error> {
         Ok(&self.resolve(context)?.handle)
     }

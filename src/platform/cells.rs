@@ -261,9 +261,19 @@ impl<T: IsThin, S> Locked<'_, T, S> {
     }
 
     /// The cell with this hash that `is` the wanted one, and its place.
-    #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<(Place, Seen<'_, T>)> {
         // SAFETY: only who has the lock takes something out.
+        unsafe { search(self.buckets(), hash, &is) }
+    }
+
+    /// As [`Locked::find`], for puts.
+    #[inline(always)]
+    pub(crate) fn find_here(
+        &self,
+        hash: u64,
+        is: impl Fn(&T) -> bool,
+    ) -> Option<(Place, Seen<'_, T>)> {
+        // SAFETY: as above.
         unsafe { find(self.buckets(), hash, is) }
     }
 

@@ -243,7 +243,7 @@ impl<H> Clone for Thin<H> {
 }
 
 impl<H> Drop for Thin<H> {
-    #[inline(always)]
+    #[inline]
     fn drop(&mut self) {
         let count = &self.block().count;
         // The only reference cannot be cloned meanwhile: no need to count down.
