@@ -109,7 +109,7 @@ fn a_panic_in_any_export_ends_at_its_wall() {
         acervo_value_array(null(), 0, null_mut(), err) == PANIC;
         acervo_value_map(null(), null(), 0, null_mut(), err) == PANIC;
         acervo_value_retain(null()) == null_mut();
-        acervo_value_free(null_mut()) == ();
+        acervo_value_free(untouched()) == ();
         acervo_value_type(null()) == PANIC;
         acervo_value_as_bool(null(), null_mut(), err) == PANIC;
         acervo_value_as_int(null(), null_mut(), err) == PANIC;
