@@ -52,12 +52,18 @@ impl Engine {
         }
     }
 
-    /// Has another thread do it, a portion at a time.
+    /// Has another thread do it, unless one is at it.
     fn post_upkeep(self: &Arc<Self>) {
         if self.upkeep.is_posted.swap(true, Ordering::AcqRel) {
             return;
         }
+        // What comes from here on is another time's work.
         self.upkeep.behind.store(0, Ordering::Relaxed);
+        self.post_portion();
+    }
+
+    /// Has another thread do a portion.
+    fn post_portion(self: &Arc<Self>) {
         let engine = Arc::downgrade(self);
         (self.upkeep.post)(Box::new(move || {
             let Some(engine) = engine.upgrade() else { return };
@@ -71,12 +77,15 @@ impl Engine {
                 Err(_) => engine.upkeep.failures.fetch_add(1, Ordering::Relaxed) < RETRIES,
             };
             engine.prune_old();
+            if is_more {
+                return engine.post_portion();
+            }
             // Whoever made versions meanwhile found the task at work, and may
             // have had the turn when it came to prune. The swap shows what they
             // counted.
             engine.upkeep.is_posted.swap(false, Ordering::AcqRel);
             let behind = engine.upkeep.behind.load(Ordering::Relaxed);
-            if is_more || behind >= BEHIND || behind > 0 && engine.prunable().is_some() {
+            if behind >= BEHIND || behind > 0 && engine.prunable().is_some() {
                 engine.post_upkeep();
             }
         }));
