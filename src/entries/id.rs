@@ -105,7 +105,7 @@ pub(super) struct Text {
 
 #[derive(Clone)]
 enum Bytes {
-    /// As many of them.
+    /// As many of them. The first colon is that behind the namespace.
     Short(u8, [u8; SHORT]),
     Long(Arc<[u8]>),
 }
@@ -114,7 +114,7 @@ impl Text {
     fn new(id: IdRef<'_>) -> Self {
         let parts: [&[u8]; 4] = [id.ns, b":", id.name, b"\0"];
         let len = id.ns.len() + id.name.len() + 2;
-        if len > SHORT {
+        if len > SHORT || id.ns.contains(&b':') {
             let bytes = Bytes::Long(parts.concat().into());
             return Self { ns_len: id.ns.len() as u32, bytes };
         }
@@ -139,8 +139,9 @@ impl Text {
         &text[..text.len() - 1]
     }
 
-    /// Whether it is this one. As cheap as it can be had: it is asked for each
-    /// entry that is looked up.
+    /// Whether it is the id that this text means. As cheap as it can be had: it is
+    /// asked for each entry that is looked up. A namespace with a colon, which
+    /// files may hold, gives the text of another id.
     #[inline]
     pub(super) fn is(&self, text: &[u8]) -> bool {
         match &self.bytes {
@@ -157,7 +158,7 @@ impl Text {
                     _ => own == text,
                 }
             }
-            Bytes::Long(_) => self.as_bytes() == text,
+            Bytes::Long(_) => self.as_bytes() == text && self.parts() == IdRef::parse(text),
         }
     }
 

@@ -47,7 +47,10 @@ impl View {
 
     /// The entry with this id, counted.
     pub(super) fn get(&self, id: &Id) -> Option<Entry> {
-        self.find_quickly(id.text()).or_else(|| self.state.get(id.parts()).cloned())
+        let wanted = id.parts();
+        // The text of an id whose namespace has a colon means another one.
+        let quick = self.find_quickly(id.text()).filter(|entry| entry.id_parts() == wanted);
+        quick.or_else(|| self.state.get(wanted).cloned())
     }
 }
 
@@ -60,6 +63,7 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::entries::engine::{Engine, HistoryKind, Settings};
+    use crate::entries::entry::empty_map;
     use crate::entries::handle::Registry;
     use crate::entries::id::IdRef;
     use crate::entries::snapshot::Snapshot;
@@ -166,6 +170,38 @@ mod tests {
                     quick(snapshot);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_namespace_with_a_colon_is_not_that_of_the_id_with_the_same_text() {
+        let (_, registry) = registry();
+        let (usual, other) = (IdRef::parse(b"a:b:c"), IdRef { ns: b"a:b", name: b"c" });
+        let mut changes = registry.snapshot().unwrap().changes();
+        changes.create(Entry::new(usual, b"k", None, None).unwrap()).unwrap();
+        changes.apply().unwrap();
+        let snapshot = registry.snapshot().unwrap();
+        assert!(snapshot.get(other).is_none());
+        let mut changes = snapshot.changes();
+        changes.delete(other).unwrap();
+        assert!(changes.apply().is_err());
+        assert_eq!(registry.snapshot().unwrap().len(), 1);
+
+        // As a file of the other program may hold it.
+        let entry = |id: IdRef<'_>| Entry::from_parts(Id::new(id), b"k", empty_map(), None, None);
+        let mut state = snapshot.view().state.clone();
+        state.remove(usual);
+        state.put(&entry(other));
+        let view = View::new(2, state.clone());
+        view.make_quick(&mut Line::default());
+        assert!(view.find_quickly(b"a:b:c").is_none() && view.get(&Id::new(usual)).is_none());
+        assert!(view.get(&Id::new(other)).is_some());
+        state.put(&entry(usual));
+        let view = View::new(3, state);
+        view.make_quick(&mut Line::default());
+        assert_eq!(view.find_quickly(b"a:b:c").unwrap().id_parts(), usual);
+        for id in [usual, other] {
+            assert_eq!(view.get(&Id::new(id)).unwrap().id_parts(), id);
         }
     }
 

@@ -97,7 +97,11 @@ impl Engine {
             held: Mutex::new(Held::default()),
             flushing: Mutex::new(()),
         });
-        engine.load()?;
+        if let Err(error) = engine.load() {
+            // What was taken in goes now, not when something else is freed.
+            engine.spaces.clear();
+            return Err(error);
+        }
         Ok(engine)
     }
 

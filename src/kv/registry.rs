@@ -44,10 +44,11 @@ impl Engine {
     ) -> Result<Outcome, KvError> {
         self.check_poison()?;
         let written_behind = self.registry_is_written_behind();
-        // What others wrote comes before what we write on top of it.
-        self.follow()?;
         let writing = self.begin_write();
-        let edited = self.spaces.registry.edit(key, edit, written_behind, self.room());
+        // What others wrote comes before what we write on top of it.
+        let edited = self
+            .follow()
+            .and_then(|()| self.spaces.registry.edit(key, edit, written_behind, self.room()));
         fault::point("registry edited");
         writing.end();
         let (outcome, grown) = edited?;
@@ -62,10 +63,11 @@ impl Engine {
     ) -> Result<(), KvError> {
         self.check_poison()?;
         let written_behind = self.registry_is_written_behind();
-        // A deletion leaves a tombstone only where something is.
-        self.follow()?;
         let writing = self.begin_write();
-        let grown = self.spaces.registry.edit_all(edits, written_behind, self.room());
+        // A deletion leaves a tombstone only where something is.
+        let grown = self
+            .follow()
+            .and_then(|()| self.spaces.registry.edit_all(edits, written_behind, self.room()));
         fault::point("registry edited");
         writing.end();
         self.note_edit(written_behind, grown?);

@@ -185,11 +185,15 @@ impl<H> Table<H> {
         unsafe { &*self.places.load(Ordering::Acquire) }
     }
 
-    /// Doubles the places. One writer at a time.
-    fn grow(&self) {
-        let smaller = self.places();
-        let larger = Places::boxed(smaller.places.len() * 2, ptr::from_ref(smaller).cast_mut());
-        for place in &smaller.places {
+    /// Doubles the places. One writer at a time. Those there were stay, unless
+    /// nobody has `readers` of the table yet.
+    fn grow(&self, readers: bool) {
+        let smaller = self.places.load(Ordering::Relaxed);
+        // SAFETY: from a box, which only the one who writes frees.
+        let places = unsafe { &(*smaller).places };
+        let kept = if readers { smaller } else { ptr::null_mut() };
+        let larger = Places::boxed(places.len() * 2, kept);
+        for place in places {
             let mark = place.mark.load(Ordering::Relaxed);
             if mark != EMPTY {
                 // SAFETY: from such a box, and nobody has it yet.
@@ -197,6 +201,10 @@ impl<H> Table<H> {
             }
         }
         self.places.store(larger, Ordering::Release);
+        if !readers {
+            // SAFETY: from such a box, and nobody has looked into it.
+            drop(unsafe { Box::from_raw(smaller) });
+        }
     }
 }
 
@@ -267,6 +275,8 @@ pub(crate) struct Line<V: Version> {
     number: u32,
     /// The last one there may be.
     limit: u32,
+    /// Not while the table is between two versions.
+    is_whole: bool,
 }
 
 impl<V: Version> Default for Line<V> {
@@ -283,6 +293,7 @@ impl<V: Version> Line<V> {
             len: 0,
             number: 0,
             limit,
+            is_whole: true,
         }
     }
 
@@ -290,7 +301,8 @@ impl<V: Version> Line<V> {
     /// published before. `hash` is the same whenever it is asked for. Also gives
     /// the version before.
     pub(crate) fn show(&mut self, version: V, hash: impl Fn(&V::Head) -> u64) -> (Shown<V>, V) {
-        if self.number == self.limit || !self.show_differences(&version, &hash) {
+        let is_of_use = self.is_whole && self.number < self.limit;
+        if !is_of_use || !self.show_differences(&version, &hash) {
             // A table of which no number was used. Versions that were shown keep
             // the other one.
             let last = std::mem::take(&mut self.last);
@@ -309,6 +321,7 @@ impl<V: Version> Line<V> {
     /// False if the table does not have what the last version has.
     fn show_differences(&mut self, version: &V, hash: &impl Fn(&V::Head) -> u64) -> bool {
         self.number += 1;
+        self.is_whole = false;
         let Self { last, table, len, number, .. } = self;
         let mut writer = Writer { table: table.head(), len: *len, number: *number };
         let tag_of = |value: *mut ()| {
@@ -331,6 +344,7 @@ impl<V: Version> Line<V> {
         });
         steps[..waiting].iter().for_each(|step| is_right &= writer.take(step, tag_of));
         *len = writer.len;
+        self.is_whole = is_right;
         is_right
     }
 }
@@ -397,7 +411,8 @@ impl<H> Writer<'_, H> {
 
     fn add(&mut self, tag: u32, value: *mut ()) {
         if (self.len + 1) * 2 > self.table.places().places.len() {
-            self.table.grow();
+            // What came with the first number was shown to nobody.
+            self.table.grow(self.number > 1);
         }
         self.table.places().put(mark(tag, self.number), value);
         self.len += 1;

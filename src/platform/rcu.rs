@@ -253,8 +253,9 @@ impl Local {
     #[inline(always)]
     fn limbo(&self) -> Option<RefMut<'_, Limbo>> {
         if self.reader.get().is_none() {
+            // Else the thread is ending, and has left.
+            KEEPER.try_with(|_| ()).ok()?;
             self.join();
-            self.reader.get()?;
         }
         Some(self.limbo.borrow_mut())
     }
@@ -265,7 +266,10 @@ impl Local {
 pub(super) fn in_child() {
     let _ = LOCAL.try_with(|local| {
         local.reader.set(None);
-        std::mem::forget(local.limbo.replace(Limbo::new()));
+        // Lost as it is if the fork came in the middle, in a signal's handler.
+        if let Ok(mut limbo) = local.limbo.try_borrow_mut() {
+            std::mem::forget(std::mem::replace(&mut *limbo, Limbo::new()));
+        }
     });
 }
 

@@ -94,12 +94,12 @@ pub(crate) fn prepare() {
         unsafe {
             ffi::sqlite3_initialize();
             let vfs = ffi::sqlite3_vfs_find(std::ptr::null());
+            gather::register(vfs);
             let Some(set) = vfs.as_ref().and_then(|vfs| vfs.xSetSystemCall) else { return };
             let fstat: Fstat = fstat_by_generation;
             let stat: Stat = stat_by_generation;
             set(vfs, c"fstat".as_ptr(), Some(std::mem::transmute::<Fstat, SystemCall>(fstat)));
             set(vfs, c"stat".as_ptr(), Some(std::mem::transmute::<Stat, SystemCall>(stat)));
-            gather::register(vfs);
         }
     });
 }

@@ -90,9 +90,11 @@ unsafe fn move_into_file(handle: *mut ffi::sqlite3, name: *const c_char) {
 
 /// Commits with `commit`, having what it appends written at once. Only for a
 /// commit that waits for the device, with `synchronous = FULL`: there SQLite
-/// syncs the log before it tells others of what is in it.
+/// syncs the log before it tells others of what is in it, unless the device
+/// could damage what stands beside what is written.
 pub(crate) fn commit_at_once<T>(connection: &Connection, commit: impl FnOnce() -> T) -> T {
-    let Ok(log) = file(connection, ffi::SQLITE_FCNTL_JOURNAL_POINTER) else { return commit() };
+    let log = file(connection, ffi::SQLITE_FCNTL_JOURNAL_POINTER);
+    let Some(log) = log.ok().filter(|_| is_overwritten_safely(connection)) else { return commit() };
     // SAFETY: the log is open for as long as the connection, which is used by
     // this thread.
     unsafe { gather::keep(log.0) };
@@ -100,6 +102,18 @@ pub(crate) fn commit_at_once<T>(connection: &Connection, commit: impl FnOnce() -
     // SAFETY: as above.
     unsafe { gather::keep_nothing(log.0) };
     result
+}
+
+/// Whether a write changes nothing beside itself. If not, SQLite fills the
+/// log's last block up, a part of that after the sync.
+fn is_overwritten_safely(connection: &Connection) -> bool {
+    let Ok(database) = file(connection, ffi::SQLITE_FCNTL_FILE_POINTER) else { return false };
+    // SAFETY: an open file with its methods.
+    let traits = unsafe {
+        let methods = &*(*database.0).pMethods;
+        methods.xDeviceCharacteristics.map_or(0, |ask| ask(database.0))
+    };
+    traits & ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE != 0
 }
 
 /// A failure of SQLite, and the errno behind it.

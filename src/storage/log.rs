@@ -75,7 +75,7 @@ pub(crate) struct Log {
     pub(super) session: Session,
     has_table: Cell<bool>,
     /// Whether commits wait for the device, where the file's do.
-    waits: Cell<bool>,
+    waits: Cell<Option<bool>>,
 }
 
 const EXTENT: &str = "SELECT ifnull((SELECT min(seq) FROM acervo_kv), 0), \
@@ -94,7 +94,7 @@ const DROP_UP_TO: &str = "DELETE FROM acervo_kv WHERE seq <= ?1";
 
 impl Log {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, has_table: Cell::new(false), waits: Cell::new(true) }
+        Self { session, has_table: Cell::new(false), waits: Cell::new(Some(true)) }
     }
 
     /// The file.
@@ -111,9 +111,11 @@ impl Log {
     /// do. Not in a transaction. What did not wait is made durable by a commit
     /// that does, or by [`Log::sync`].
     pub(crate) fn wait_for_device(&self, waits: bool) -> Result<(), StorageError> {
-        if self.waits.get() != waits {
+        if self.waits.get() != Some(waits) {
+            // If this fails, nobody knows what SQLite has made of it.
+            self.waits.set(None);
             self.session.wait_for_device(waits)?;
-            self.waits.set(waits);
+            self.waits.set(Some(waits));
         }
         Ok(())
     }

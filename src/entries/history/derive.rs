@@ -356,16 +356,16 @@ fn back(
 ) -> Result<bool, EntryError> {
     let to =
         if plan.base == ROOT { None } else { Some(versions.parent(plan.base)?.unwrap_or(ROOT)) };
-    match to.filter(|&to| begun.is_none_or(|begun| begun == to)) {
-        Some(to) if versions.note("has_baseline")?.is_none() => {
-            let mut gathered = Gathered::default();
-            gathered.add(&inverse_of(versions, plan.base)?[..]);
-            plan.batch = Some(gathered.into_batch(to));
-        }
-        _ => {
-            let _writing = writing.lock();
-            in_transaction(versions, |versions| Ok(versions.clear_net()?))?;
-        }
+    if let Some(to) = to.filter(|&to| begun.is_none_or(|begun| begun == to))
+        && versions.note("has_baseline")?.is_none()
+        && let Some(inverse) = inverse_of(versions, plan.base)?
+    {
+        let mut gathered = Gathered::default();
+        gathered.add(&inverse);
+        plan.batch = Some(gathered.into_batch(to));
+    } else {
+        let _writing = writing.lock();
+        in_transaction(versions, |versions| Ok(versions.clear_net()?))?;
     }
     Ok(true)
 }
@@ -393,10 +393,11 @@ fn reading<T>(
     result
 }
 
-/// What takes a version back.
-fn inverse_of(versions: &Versions, version: u64) -> Result<Changeset, EntryError> {
+/// What takes a version back. `None` if it does not say what was there before,
+/// as another program may leave it.
+fn inverse_of(versions: &Versions, version: u64) -> Result<Option<Vec<Op>>, EntryError> {
     let changeset = changeset_of(versions, version)?;
-    Ok(changeset.iter().rev().filter_map(Op::inverse).collect())
+    Ok(changeset.iter().rev().map(Op::inverse).collect())
 }
 
 /// One row of the net.
