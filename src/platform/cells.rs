@@ -205,11 +205,14 @@ impl<T: IsThin, S> Cells<T, S> {
 impl<T: IsThin, S> Drop for Cells<T, S> {
     fn drop(&mut self) {
         let array = Array { tagged: *self.array.get_mut() };
-        // What was found in it may still be read.
-        // SAFETY: nobody reaches the array any more, nor the cells through it.
-        let retired = unsafe { Retired::new(array.tagged.cast(), free_with_cells::<T>) };
-        // SAFETY: it was not freed yet.
-        rcu::retire(retired, unsafe { array.buckets() }.len() * size_of::<Bucket>());
+        // SAFETY: readers borrow the cells, so nobody looks into the array.
+        for slot in unsafe { array.released().buckets() }.iter().flat_map(Bucket::taken) {
+            // What was found there somebody may still have.
+            // SAFETY: no slot has it any more.
+            drop(unsafe { TakenOut::<T>::new(slot.load(Ordering::Relaxed)) });
+        }
+        // SAFETY: as above; its cells are gone.
+        unsafe { free_array(array.tagged.cast()) };
     }
 }
 
