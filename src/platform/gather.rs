@@ -21,6 +21,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use rusqlite::ffi;
 
+use super::wal;
+
 /// The name of the VFS.
 pub(super) const NAME: &CStr = c"acervo";
 
@@ -241,10 +243,16 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_int 
 }
 
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
-    match write_kept(file) {
+    let code = match write_kept(file) {
         ffi::SQLITE_OK => below!(xSync(file, flags)),
         code => code,
+    };
+    wal::note_failure(code);
+    if code == ffi::SQLITE_OK && wal::has_failed_since() {
+        // Nothing may be built on this one.
+        return ffi::SQLITE_IOERR_FSYNC;
     }
+    code
 }
 
 unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, size: *mut i64) -> c_int {

@@ -14,6 +14,7 @@
 //!
 //! Also here: what else is asked of the log and its index.
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -37,6 +38,24 @@ pub(crate) fn note_failure(code: c_int) {
     if code == ffi::SQLITE_IOERR_FSYNC {
         FAILED_SYNCS.fetch_add(1, Ordering::AcqRel);
     }
+}
+
+thread_local! {
+    /// How many had failed before what this thread is at; there everything
+    /// written before them was on the device.
+    static FAILED_BEFORE: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// This thread writes on top of what is known to be on the device, if no sync
+/// fails any more after so many; `None`: it is done.
+pub(crate) fn builds_on(failed: Option<u64>) {
+    FAILED_BEFORE.set(failed);
+}
+
+/// Whether a sync failed since, whoever's: another one that says it succeeded
+/// says nothing then, as the kernel takes for written what it could not write.
+pub(super) fn has_failed_since() -> bool {
+    FAILED_BEFORE.get().is_some_and(|before| failed_syncs() != before)
 }
 
 /// Has commits on this connection move the log into the file when it has so
@@ -82,6 +101,11 @@ pub(crate) fn checkpoint(connection: &Connection, frames: u16) {
 /// # Safety
 /// The connection is open, with a database of this name.
 unsafe fn move_into_file(handle: *mut ffi::sqlite3, name: *const c_char) {
+    if has_failed_since() {
+        // What the log holds is not known to be on the device, and what is
+        // built on it in the file would be.
+        return;
+    }
     let mode = ffi::SQLITE_CHECKPOINT_PASSIVE;
     let none = std::ptr::null_mut();
     // SAFETY: as promised.

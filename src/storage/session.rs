@@ -203,6 +203,7 @@ impl Session {
     #[inline]
     fn repair(&self) -> Result<(), StorageError> {
         let failed = wal::failed_syncs();
+        wal::builds_on(Some(failed));
         if failed == self.repaired.get() {
             return Ok(());
         }
@@ -227,6 +228,7 @@ impl Session {
             true => wal::commit_at_once(&self.connection, || self.run(COMMIT, &[])),
             false => self.run(COMMIT, &[]),
         };
+        wal::builds_on(None);
         self.is_writing.set(result.is_err());
         if result.is_err() && wal::failed_syncs() != self.repaired.get() {
             // At once if that can be: other processes append too, and are not
@@ -255,7 +257,9 @@ impl Session {
 
     /// Moves the log into the file if it is long.
     pub(super) fn checkpoint(&self) {
+        wal::builds_on(Some(self.repaired.get()));
         wal::checkpoint(&self.connection, CHECKPOINT_FRAMES);
+        wal::builds_on(None);
     }
 
     /// Undoes everything since [`Session::begin`]; no effect outside of one.
@@ -265,6 +269,7 @@ impl Session {
             // closing the connection rolls back as well.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
+        wal::builds_on(None);
         self.is_writing.set(false);
     }
 
