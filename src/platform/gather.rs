@@ -248,11 +248,8 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
         code => code,
     };
     wal::note_failure(code);
-    if code == ffi::SQLITE_OK && wal::has_failed_since() {
-        // Nothing may be built on this one.
-        return ffi::SQLITE_IOERR_FSYNC;
-    }
-    code
+    // Then the file is left as it is.
+    if code == ffi::SQLITE_OK && wal::is_move_in_doubt() { ffi::SQLITE_BUSY } else { code }
 }
 
 unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, size: *mut i64) -> c_int {

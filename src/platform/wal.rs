@@ -44,6 +44,7 @@ thread_local! {
     /// How many had failed before what this thread is at; there everything
     /// written before them was on the device.
     static FAILED_BEFORE: Cell<Option<u64>> = const { Cell::new(None) };
+    static IS_MOVING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// This thread writes on top of what is known to be on the device, if no sync
@@ -52,10 +53,16 @@ pub(crate) fn builds_on(failed: Option<u64>) {
     FAILED_BEFORE.set(failed);
 }
 
-/// Whether a sync failed since, whoever's: another one that says it succeeded
-/// says nothing then, as the kernel takes for written what it could not write.
-pub(super) fn has_failed_since() -> bool {
+/// Whether a sync failed since, whoever's.
+fn has_failed_since() -> bool {
     FAILED_BEFORE.get().is_some_and(|before| failed_syncs() != before)
+}
+
+/// Whether this thread moves a log into the file, and a sync failed since it
+/// began to: one of its own that says it succeeded says nothing then, as the
+/// kernel takes for written what it could not write.
+pub(super) fn is_move_in_doubt() -> bool {
+    IS_MOVING.get() && has_failed_since()
 }
 
 /// Has commits on this connection move the log into the file when it has so
@@ -108,8 +115,11 @@ unsafe fn move_into_file(handle: *mut ffi::sqlite3, name: *const c_char) {
     }
     let mode = ffi::SQLITE_CHECKPOINT_PASSIVE;
     let none = std::ptr::null_mut();
+    IS_MOVING.set(true);
     // SAFETY: as promised.
-    note_failure(unsafe { ffi::sqlite3_wal_checkpoint_v2(handle, name, mode, none, none) });
+    let code = unsafe { ffi::sqlite3_wal_checkpoint_v2(handle, name, mode, none, none) };
+    IS_MOVING.set(false);
+    note_failure(code);
 }
 
 /// Commits with `commit`, having what it appends written at once. Only for a
