@@ -405,3 +405,22 @@ impl Registry {
         Value::from_canonical(&out)
     }
 }
+
+/// For the tests of what a registry is made of.
+#[cfg(test)]
+impl Registry {
+    /// One in memory that nobody looks after, with its engine.
+    pub(super) fn in_memory() -> (Arc<Engine>, Self) {
+        let settings = super::engine::Settings {
+            history: super::engine::HistoryKind::Memory,
+            history_keep: None,
+            value_limit: 1 << 20,
+            handler_timeout: std::time::Duration::from_secs(1),
+            require_handler: false,
+            internal_kinds: Vec::new(),
+        };
+        let engine = Engine::in_memory(settings, Box::new(|_| {})).unwrap();
+        let registry = Self::new(Arc::clone(&engine), Arc::new(Guard::new(false, || {})));
+        (engine, registry)
+    }
+}

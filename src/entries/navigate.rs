@@ -196,29 +196,16 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use crate::entries::engine::{HistoryKind, Settings};
     use crate::entries::entry::Entry;
     use crate::entries::handle::Registry;
     use crate::entries::id::IdRef;
-    use crate::guard::Guard;
     use crate::value::Value;
 
     use super::*;
 
     #[test]
     fn what_searches_leave_in_an_old_version_goes_with_its_snapshots() {
-        let settings = Settings {
-            history: HistoryKind::Memory,
-            history_keep: None,
-            value_limit: 1 << 20,
-            handler_timeout: Duration::from_secs(1),
-            require_handler: false,
-            internal_kinds: Vec::new(),
-        };
-        let engine = Engine::in_memory(settings, Box::new(|_| {})).unwrap();
-        let registry = Registry::new(Arc::clone(&engine), Arc::new(Guard::new(false, || {})));
+        let (_, registry) = Registry::in_memory();
         for n in 0..100 {
             let mut changes = registry.snapshot().unwrap().changes();
             let id = format!("a:{n}");

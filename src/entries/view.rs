@@ -57,33 +57,15 @@ impl View {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Arc;
-    use std::time::Duration;
 
     use proptest::prelude::*;
 
-    use crate::entries::engine::{Engine, HistoryKind, Settings};
     use crate::entries::entry::empty_map;
     use crate::entries::handle::Registry;
     use crate::entries::id::IdRef;
     use crate::entries::snapshot::Snapshot;
-    use crate::guard::Guard;
 
     use super::*;
-
-    fn registry() -> (Arc<Engine>, Registry) {
-        let settings = Settings {
-            history: HistoryKind::Memory,
-            history_keep: None,
-            value_limit: 1 << 20,
-            handler_timeout: Duration::from_secs(1),
-            require_handler: false,
-            internal_kinds: Vec::new(),
-        };
-        let engine = Engine::in_memory(settings, Box::new(|_| {})).unwrap();
-        let registry = Registry::new(Arc::clone(&engine), Arc::new(Guard::new(false, || {})));
-        (engine, registry)
-    }
 
     /// What changes the registry.
     #[derive(Clone, Debug)]
@@ -148,7 +130,7 @@ mod tests {
                 0..60,
             ),
         ) {
-            let (_, registry) = registry();
+            let (_, registry) = Registry::in_memory();
             let mut kept = vec![registry.snapshot().unwrap()];
             for (at, step) in steps.iter().enumerate() {
                 let now = registry.snapshot().unwrap();
@@ -175,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_namespace_with_a_colon_is_not_that_of_the_id_with_the_same_text() {
-        let (_, registry) = registry();
+        let (_, registry) = Registry::in_memory();
         let (usual, other) = (IdRef::parse(b"a:b:c"), IdRef { ns: b"a:b", name: b"c" });
         let mut changes = registry.snapshot().unwrap().changes();
         changes.create(Entry::new(usual, b"k", None, None).unwrap()).unwrap();
@@ -207,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_was_found_quickly_is_so_after_the_registry_was_closed() {
-        let (engine, registry) = registry();
+        let (engine, registry) = Registry::in_memory();
         let mut changes = registry.snapshot().unwrap().changes();
         for id in ids() {
             changes.create(Entry::new(IdRef::parse(&id), b"k", None, None).unwrap()).unwrap();
