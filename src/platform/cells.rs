@@ -20,18 +20,20 @@ use std::ops::{Deref, DerefMut};
 use std::ptr;
 
 use super::lock::{Lock, LockGuard};
-use super::rcu::{self, Retired};
+use super::rcu;
 use super::sync::atomic::{AtomicPtr, Ordering};
 use super::thin::{IsThin, Thin};
 use buckets::{Array, Bucket, Buckets, EMPTY, FEWEST, GAP, HELD, Place, WIDTH, free_place, tag_of};
 use slot::into_slot;
 pub(crate) use slot::{Found, Seen};
 pub(crate) use taken_out::{TakenOut, give_back, give_back_taken_out};
-use taken_out::{free_array, free_with_cells};
+use taken_out::{retired_array, retired_with_cells};
 
 /// Cells, and with them what the one who changes them keeps about them.
 pub(crate) struct Cells<T: IsThin, S> {
     array: AtomicPtr<Bucket>,
+    /// Where the array is, for tools that look for leaks ([`Array::memory`]).
+    memory: AtomicPtr<Bucket>,
     owned: Lock<Owned<S>>,
     _owns: PhantomData<T>,
 }
@@ -45,8 +47,10 @@ struct Owned<S> {
 
 impl<T: IsThin, S: Default> Default for Cells<T, S> {
     fn default() -> Self {
+        let array = Array::new(FEWEST);
         Self {
-            array: AtomicPtr::new(Array::new(FEWEST).tagged),
+            array: AtomicPtr::new(array.tagged),
+            memory: AtomicPtr::new(array.memory().cast()),
             owned: Lock::new(Owned { used: 0, live: 0, kept: S::default() }),
             _owns: PhantomData,
         }
@@ -212,7 +216,7 @@ impl<T: IsThin, S> Drop for Cells<T, S> {
             drop(unsafe { TakenOut::<T>::new(slot.load(Ordering::Relaxed)) });
         }
         // SAFETY: as above; its cells are gone.
-        unsafe { free_array(array.tagged.cast()) };
+        drop(unsafe { Box::from_raw(array.memory()) });
     }
 }
 
@@ -260,6 +264,7 @@ impl<T: IsThin, S> Locked<'_, T, S> {
         let before = self.array();
         let held = before.tagged.addr() & HELD;
         self.cells.array.store(array.tagged.map_addr(|address| address | held), Ordering::Release);
+        self.cells.memory.store(array.memory().cast(), Ordering::Relaxed);
         before.released()
     }
 
@@ -332,8 +337,7 @@ impl<T: IsThin, S> Locked<'_, T, S> {
         (self.owned.used, self.owned.live) = (0, 0);
         let old = self.set_array(Array::new(FEWEST));
         // SAFETY: no longer reachable, and its cells with it.
-        let retired = unsafe { Retired::new(old.tagged.cast(), free_with_cells::<T>) };
-        rcu::retire(retired, usize::MAX / 2);
+        rcu::retire(unsafe { retired_with_cells::<T>(old) }, usize::MAX / 2);
     }
 
     /// Moves the cells to an array of the right size, without gaps.
@@ -356,7 +360,7 @@ impl<T: IsThin, S> Locked<'_, T, S> {
         let bytes = buckets.len() * size_of::<Bucket>();
         let old = self.set_array(new);
         // SAFETY: no longer reachable; the new array has its cells.
-        rcu::retire(unsafe { Retired::new(old.tagged.cast(), free_array) }, bytes);
+        rcu::retire(unsafe { retired_array(old) }, bytes);
     }
 }
 

@@ -108,25 +108,44 @@ pub(super) unsafe fn free_cell<T: IsThin>(cell: *mut ()) {
     drop(unsafe { from_slot::<T>(cell) });
 }
 
+/// An array that was taken out; its cells were moved to another one.
+///
 /// # Safety
 ///
-/// The pointer is that of an array that nobody else has; its cells were moved
-/// to another.
-pub(super) unsafe fn free_array(tagged: *mut ()) {
+/// Nobody can reach the array from now on, and it is retired once.
+pub(super) unsafe fn retired_array(array: Array) -> Retired {
+    let memory = Box::into_raw(Box::new(array.memory()));
     // SAFETY: as promised by the caller.
-    unsafe { Array { tagged: tagged.cast() }.free() };
+    unsafe { Retired::new(memory.cast(), free_array) }
+}
+
+/// An array that was taken out with its cells.
+///
+/// # Safety
+///
+/// As for [`retired_array`]; what is in its slots counts as its own.
+pub(super) unsafe fn retired_with_cells<T: IsThin>(array: Array) -> Retired {
+    let memory = Box::into_raw(Box::new(array.memory()));
+    // SAFETY: as promised by the caller.
+    unsafe { Retired::new(memory.cast(), free_with_cells::<T>) }
 }
 
 /// # Safety
 ///
-/// The pointer is that of an array that nobody else has, with its cells.
-pub(super) unsafe fn free_with_cells<T: IsThin>(tagged: *mut ()) {
-    let array = Array { tagged: tagged.cast() };
-    // SAFETY: as promised by the caller.
-    for cell in unsafe { array.buckets() }.iter().flat_map(Bucket::taken) {
+/// The pointer is the one of [`retired_array`]; no reader is left.
+unsafe fn free_array(memory: *mut ()) {
+    // SAFETY: a box with the memory of an array, which nobody else has.
+    drop(unsafe { Box::from_raw(*Box::from_raw(memory.cast::<*mut [Bucket]>())) });
+}
+
+/// # Safety
+///
+/// As for [`free_array`], for [`retired_with_cells`].
+unsafe fn free_with_cells<T: IsThin>(memory: *mut ()) {
+    // SAFETY: as in `free_array`.
+    let buckets = unsafe { Box::from_raw(*Box::from_raw(memory.cast::<*mut [Bucket]>())) };
+    for cell in buckets.iter().flat_map(Bucket::taken) {
         // SAFETY: the count goes with the slot.
         drop(unsafe { from_slot::<T>(cell.load(Ordering::Relaxed)) });
     }
-    // SAFETY: as promised by the caller.
-    unsafe { free_array(tagged) };
 }
