@@ -131,6 +131,7 @@ pub(super) fn flush_all_at_exit() {
         open.into_iter().filter(|instance| instance.engine.has_unwritten()).collect();
     let done = Arc::new((Mutex::new(waiting.len()), Condvar::new()));
     let _blocked = AllBlocked::new();
+    let mut threads = Vec::new();
     for instance in waiting {
         let done = Arc::clone(&done);
         let flush = move || {
@@ -139,15 +140,23 @@ pub(super) fn flush_all_at_exit() {
             *done.0.lock() -= 1;
             done.1.notify_all();
         };
-        if std::thread::Builder::new().name("acervo-exit".to_owned()).spawn(flush).is_err() {
+        let Ok(thread) = std::thread::Builder::new().name("acervo-exit".to_owned()).spawn(flush)
+        else {
             return;
-        }
+        };
+        threads.push(thread);
     }
     let deadline = Instant::now() + AT_EXIT;
     let mut left = done.0.lock();
     let mut is_late = false;
     while *left > 0 && !is_late {
         (left, is_late) = done.1.wait_until(left, deadline);
+    }
+    if *left == 0 {
+        drop(left);
+        // None of them is left in the middle of its end, while what comes next
+        // at the end of the process goes on.
+        threads.into_iter().for_each(|thread| drop(thread.join()));
     }
 }
 

@@ -10,6 +10,7 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::ptr;
 use std::sync::OnceLock;
 
+use super::chunk::{self, CHUNK};
 use super::fork::{self, PerProcess};
 use super::sync::Mutex;
 
@@ -24,7 +25,6 @@ const LINE: usize = 64;
 /// How many sizes there are.
 pub(super) const CLASSES: usize = class_of(LARGEST) + 1;
 
-const CHUNK: usize = 2 << 20;
 const SLAB: usize = 32 << 10;
 /// Slabs of a chunk; where the first one would be is the chunk's head.
 const SLABS: usize = CHUNK / SLAB;
@@ -187,6 +187,7 @@ fn layout(class: usize) -> Option<Layout> {
 pub(super) fn take(class: usize, wanted: u32) -> Pieces {
     let mut pieces = Pieces::NONE;
     if is_on() {
+        chunk::find_leak_sanitizer();
         ARENA.get().lock().take(class, wanted, &mut pieces);
     } else if let Some(layout) = layout(class) {
         // SAFETY: the size is not 0; what is not null is new memory.
@@ -267,7 +268,7 @@ impl Arena {
 
     #[cold]
     fn add_chunk(&mut self) -> bool {
-        let Some(chunk) = map_chunk(self.chunks > 0) else { return false };
+        let Some(chunk) = chunk::map(self.chunks > 0) else { return false };
         let head = chunk.cast::<Head>();
         // SAFETY: new memory, of zeros, which are a head without slabs in use:
         // no pieces, and pointers that are null.
@@ -327,7 +328,7 @@ impl Arena {
             for number in 1..SLABS {
                 self.empty.remove(&raw mut (*head).slabs[number]);
             }
-            libc::munmap(head.cast(), CHUNK);
+            chunk::unmap(head.cast());
         }
     }
 }
@@ -357,40 +358,6 @@ unsafe fn next_piece(slab: *mut Slab, class: usize) -> Option<*mut u8> {
 /// The head of the chunk that a piece or a slab lies in.
 fn head_of(inside: *mut u8) -> *mut Head {
     inside.map_addr(|address| address & !(CHUNK - 1)).cast()
-}
-
-/// New memory of zeros, aligned to its size.
-fn map_chunk(is_huge: bool) -> Option<*mut u8> {
-    let map = |at: *mut libc::c_void, len| {
-        // SAFETY: an anonymous mapping at a place that the kernel chooses.
-        let memory = unsafe {
-            libc::mmap(
-                at,
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        (memory != libc::MAP_FAILED).then_some(memory.cast::<u8>())
-    };
-    // Twice the size holds an aligned one; what lies around it goes.
-    let memory = map(ptr::null_mut(), 2 * CHUNK)?;
-    let before = memory.addr().next_multiple_of(CHUNK) - memory.addr();
-    // SAFETY: both ends lie in the new mapping, and nobody knows of them.
-    unsafe {
-        let chunk = memory.add(before);
-        if before > 0 {
-            libc::munmap(memory.cast(), before);
-        }
-        libc::munmap(chunk.add(CHUNK).cast(), CHUNK - before);
-        if is_huge {
-            // A wish: without it everything works, slower.
-            libc::madvise(chunk.cast(), CHUNK, libc::MADV_HUGEPAGE);
-        }
-        Some(chunk)
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod arena;
 mod barrier;
 pub(crate) mod cells;
+mod chunk;
 pub(crate) mod clock;
 pub(crate) mod event_fd;
 pub(crate) mod exit;
