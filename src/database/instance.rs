@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::OpenError;
+use super::finishing;
 use super::options::Options;
 use crate::entries;
 use crate::error::{Code, Error};
@@ -14,7 +15,6 @@ use crate::guard::Guard;
 use crate::kv::Engine;
 use crate::platform::file::FileId;
 use crate::platform::fork::PerProcess;
-use crate::platform::signals::AllBlocked;
 use crate::platform::sync::{Condvar, Mutex};
 use crate::report::Report;
 use crate::storage::{Place, StorageError};
@@ -124,40 +124,15 @@ const AT_EXIT: Duration = Duration::from_secs(2);
 
 /// Writes what every instance has left, when the process ends normally.
 pub(super) fn flush_all_at_exit() {
-    // A thread that is stuck must not keep the process from ending, so the
-    // waiting is done here and the writing elsewhere.
     let open: Vec<Arc<Instance>> = instances().by_file.lock().values().cloned().collect();
-    let waiting: Vec<Arc<Instance>> =
-        open.into_iter().filter(|instance| instance.engine.has_unwritten()).collect();
-    let done = Arc::new((Mutex::new(waiting.len()), Condvar::new()));
-    let _blocked = AllBlocked::new();
-    let mut threads = Vec::new();
-    for instance in waiting {
-        let done = Arc::clone(&done);
-        let flush = move || {
-            // There is nobody left to tell.
-            let _ = instance.engine.flush();
-            *done.0.lock() -= 1;
-            done.1.notify_all();
-        };
-        let Ok(thread) = std::thread::Builder::new().name("acervo-exit".to_owned()).spawn(flush)
-        else {
-            return;
-        };
-        threads.push(thread);
+    for instance in open.into_iter().filter(|instance| instance.engine.has_unwritten()) {
+        // There is nobody left to tell.
+        let flush = move || drop(instance.engine.flush());
+        if finishing::begin("acervo-exit", flush).is_err() {
+            break;
+        }
     }
-    let deadline = Instant::now() + AT_EXIT;
-    let mut left = done.0.lock();
-    let mut is_late = false;
-    while *left > 0 && !is_late {
-        (left, is_late) = done.1.wait_until(left, deadline);
-    }
-    if *left == 0 {
-        drop(left);
-        // None of them is left in the middle of its end, while what comes next
-        // at the end of the process goes on.
-        threads.into_iter().for_each(|thread| drop(thread.join()));
-    }
+    finishing::wait(Instant::now() + AT_EXIT);
 }
 
 impl Instance {
@@ -304,11 +279,7 @@ impl Instance {
             return;
         }
         let own = Arc::clone(self);
-        let finish = move || {
-            let _ = own.finish();
-        };
-        let _blocked = AllBlocked::new();
-        if std::thread::Builder::new().name("acervo-flush".to_owned()).spawn(finish).is_err() {
+        if finishing::begin("acervo-flush", move || drop(own.finish())).is_err() {
             // No thread is to be had: better slow than lost.
             let _ = self.finish();
         }

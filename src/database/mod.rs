@@ -5,6 +5,7 @@
 
 mod backup;
 mod check;
+mod finishing;
 mod instance;
 mod open;
 mod options;
