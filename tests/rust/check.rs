@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use acervo::database::{Database, Options, Report, check_file};
-use acervo::entries::IdRef;
+use acervo::entries::{IdRef, Registry};
 use acervo::error::Code;
 use acervo::kv::Batch;
 use acervo::value::{Number, Value};
@@ -50,6 +50,13 @@ fn filled() -> Scratch {
     scratch
 }
 
+/// Versions that change one entry: deriving begins when thousands are new.
+fn many_versions(registry: &Registry, entry: usize) {
+    for step in 0..200 {
+        change(registry, [entry], step);
+    }
+}
+
 /// Waits until what is derived has followed the versions.
 fn wait_for_net(scratch: &Scratch, db: &Database) {
     let registry = db.entries().unwrap();
@@ -59,8 +66,7 @@ fn wait_for_net(scratch: &Scratch, db: &Database) {
         let net: Option<i64> = reader.query_row(net, [], |row| row.get(0)).ok();
         let skips: i64 =
             reader.query_row("SELECT count(*) FROM acervo_skip", [], |row| row.get(0)).unwrap();
-        // It begins when enough versions are new.
-        change(&registry, [0], net.unwrap_or(0) + 7);
+        many_versions(&registry, 0);
         net.is_some_and(|net| net > 100) && skips >= 2
     });
 }
@@ -411,7 +417,7 @@ fn left_half_done(behind: usize) {
         change(&registry, [round], 1);
     }
     eventually("a net", || {
-        change(&registry, [100], 5);
+        many_versions(&registry, 100);
         let reader = Connection::open(scratch.file()).unwrap();
         let sql = "SELECT count(*) FROM acervo_meta WHERE key = 'net_version'";
         reader.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() == 1
@@ -458,7 +464,7 @@ fn left_half_done(behind: usize) {
         change(&registry, [4], 20 + round);
     }
     eventually("the net follows", || {
-        change(&registry, [4], 5);
+        many_versions(&registry, 4);
         noted("net_version") > aside
     });
     sound(&db.check_integrity().unwrap());

@@ -1,7 +1,7 @@
 //! The targets of fuzz/ without libFuzzer: over their corpora, over a number of
 //! mutations of those from a seed that is always the same, and over others for
-//! a time, a minute for all targets together, from a seed that is new each time
-//! and printed.
+//! a time, twenty seconds for all targets together, from a seed that is new each
+//! time and printed.
 //!
 //! ACERVO_FUZZ_SEED and ACERVO_FUZZ_ROUNDS choose other ones; with rounds no
 //! time counts.
@@ -81,7 +81,7 @@ fn mutated(random: &mut Random, corpus: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// How long each target is fuzzed.
-const EACH: Duration = Duration::from_millis(7500);
+const EACH: Duration = Duration::from_millis(2500);
 
 fn fuzz(name: &str, rounds: usize) {
     let run = TARGETS.iter().find(|target| target.0 == name).expect("a target").1;

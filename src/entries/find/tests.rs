@@ -227,7 +227,7 @@ fn filter() -> impl Strategy<Value = Json> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn it_finds_what_testing_every_entry_finds_while_entries_change(
