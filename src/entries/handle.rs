@@ -411,6 +411,11 @@ impl Registry {
 impl Registry {
     /// One in memory that nobody looks after, with its engine.
     pub(super) fn in_memory() -> (Arc<Engine>, Self) {
+        Self::in_memory_with(Box::new(|_| {}))
+    }
+
+    /// As [`Registry::in_memory`], with what becomes of work for later.
+    pub(super) fn in_memory_with(post: super::upkeep::Post) -> (Arc<Engine>, Self) {
         let settings = super::engine::Settings {
             history: super::engine::HistoryKind::Memory,
             history_keep: None,
@@ -419,7 +424,7 @@ impl Registry {
             require_handler: false,
             internal_kinds: Vec::new(),
         };
-        let engine = Engine::in_memory(settings, Box::new(|_| {})).unwrap();
+        let engine = Engine::in_memory(settings, post).unwrap();
         let registry = Self::new(Arc::clone(&engine), Arc::new(Guard::new(false, || {})));
         (engine, registry)
     }

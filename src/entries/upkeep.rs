@@ -48,13 +48,18 @@ impl Engine {
     pub(super) fn keep_up(self: &Arc<Self>) {
         let behind = self.upkeep.behind.fetch_add(1, Ordering::Relaxed) + 1;
         if behind >= BEHIND || self.prunable().is_some() {
-            self.post_upkeep();
+            self.post_upkeep(behind);
         }
     }
 
     /// Has another thread do it, unless one is at it.
-    fn post_upkeep(self: &Arc<Self>) {
+    fn post_upkeep(self: &Arc<Self>, behind: u64) {
         if self.upkeep.is_posted.swap(true, Ordering::AcqRel) {
+            // It may be waiting for a thread that could not be started: that is
+            // tried again for what comes new.
+            if behind >= BEHIND && behind.is_multiple_of(BEHIND) {
+                (self.upkeep.post)(Box::new(|| ()));
+            }
             return;
         }
         // What comes from here on is another time's work.
@@ -86,7 +91,7 @@ impl Engine {
             engine.upkeep.is_posted.swap(false, Ordering::AcqRel);
             let behind = engine.upkeep.behind.load(Ordering::Relaxed);
             if behind >= BEHIND || behind > 0 && engine.prunable().is_some() {
-                engine.post_upkeep();
+                engine.post_upkeep(behind);
             }
         }));
     }
@@ -120,5 +125,36 @@ impl Engine {
         })
         .ok()
         .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::entries::handle::Registry;
+    use crate::entries::{Entry, IdRef};
+
+    #[test]
+    fn a_task_that_found_no_thread_is_not_forgotten() {
+        // Nobody does them.
+        let posted = Arc::new(Mutex::new(Vec::new()));
+        let post: Post = Box::new({
+            let posted = Arc::clone(&posted);
+            move |task| posted.lock().unwrap().push(task)
+        });
+        let (_, registry) = Registry::in_memory_with(post);
+        let change = |number: u64| {
+            let mut changes = registry.snapshot().unwrap().changes();
+            let id = number.to_string();
+            let entry = Entry::new(IdRef { ns: b"a", name: id.as_bytes() }, b"k", None, None);
+            changes.create(entry.unwrap()).unwrap();
+            changes.apply().unwrap();
+        };
+        (0..BEHIND).for_each(change);
+        assert_eq!(posted.lock().unwrap().len(), 1);
+        (BEHIND..2 * BEHIND + 1).for_each(change);
+        assert_eq!(posted.lock().unwrap().len(), 2);
     }
 }

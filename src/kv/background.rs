@@ -79,7 +79,8 @@ impl Background {
         }
     }
 
-    /// Has the thread do `task` soon; never, if it cannot be had.
+    /// Has the thread do `task` soon; if none can be started, when one is for
+    /// what comes later.
     pub(super) fn post(&self, engine: &Arc<Engine>, task: Task) {
         let mut state = self.state.lock();
         if state.stopping {
