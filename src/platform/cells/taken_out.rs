@@ -114,9 +114,8 @@ pub(super) unsafe fn free_cell<T: IsThin>(cell: *mut ()) {
 ///
 /// Nobody can reach the array from now on, and it is retired once.
 pub(super) unsafe fn retired_array(array: Array) -> Retired {
-    let memory = Box::into_raw(Box::new(array.memory()));
     // SAFETY: as promised by the caller.
-    unsafe { Retired::new(memory.cast(), free_array) }
+    unsafe { Retired::new(boxed(array), free_array) }
 }
 
 /// An array that was taken out with its cells.
@@ -125,26 +124,37 @@ pub(super) unsafe fn retired_array(array: Array) -> Retired {
 ///
 /// As for [`retired_array`]; what is in its slots counts as its own.
 pub(super) unsafe fn retired_with_cells<T: IsThin>(array: Array) -> Retired {
-    let memory = Box::into_raw(Box::new(array.memory()));
     // SAFETY: as promised by the caller.
-    unsafe { Retired::new(memory.cast(), free_with_cells::<T>) }
+    unsafe { Retired::new(boxed(array), free_with_cells::<T>) }
+}
+
+/// Where an array is and how long it is, behind one pointer.
+fn boxed(array: Array) -> *mut () {
+    Box::into_raw(Box::new(array.memory())).cast()
 }
 
 /// # Safety
 ///
-/// The pointer is the one of [`retired_array`]; no reader is left.
+/// The pointer is from [`boxed`] and is not used again; nobody has the array.
+unsafe fn unboxed(memory: *mut ()) -> Box<[Bucket]> {
+    // SAFETY: as promised by the caller.
+    unsafe { Box::from_raw(*Box::from_raw(memory.cast::<*mut [Bucket]>())) }
+}
+
+/// # Safety
+///
+/// As for [`unboxed`].
 unsafe fn free_array(memory: *mut ()) {
-    // SAFETY: a box with the memory of an array, which nobody else has.
-    drop(unsafe { Box::from_raw(*Box::from_raw(memory.cast::<*mut [Bucket]>())) });
+    // SAFETY: as promised by the caller.
+    drop(unsafe { unboxed(memory) });
 }
 
 /// # Safety
 ///
-/// As for [`free_array`], for [`retired_with_cells`].
+/// As for [`unboxed`]; the cells go with the array.
 unsafe fn free_with_cells<T: IsThin>(memory: *mut ()) {
-    // SAFETY: as in `free_array`.
-    let buckets = unsafe { Box::from_raw(*Box::from_raw(memory.cast::<*mut [Bucket]>())) };
-    for cell in buckets.iter().flat_map(Bucket::taken) {
+    // SAFETY: as promised by the caller.
+    for cell in unsafe { unboxed(memory) }.iter().flat_map(Bucket::taken) {
         // SAFETY: the count goes with the slot.
         drop(unsafe { from_slot::<T>(cell.load(Ordering::Relaxed)) });
     }
