@@ -185,6 +185,9 @@ impl Instance {
     pub(super) fn check(&self) -> Result<Report, Error> {
         // A database in memory has nothing that could be damaged.
         let Some(place) = self.place()? else { return Ok(Report::default()) };
+        // What waits is written, so that all of it is compared; where it cannot
+        // be written, that is for flush to tell.
+        let _ = self.engine.flush();
         let entries = self.entries.get().map(Arc::as_ref);
         super::check::check(&place, Some(&self.engine), entries)
     }

@@ -245,7 +245,10 @@ impl Database {
         int("registry_keys", count(registry_keys));
         int("store_keys", count(store_keys));
         int("bytes", count(figures.bytes as u64));
-        int("dirty_keys", count(figures.dirty_keys as u64));
+        int("dirty_keys", count(figures.unwritten_keys as u64));
+        int("unwritten_keys", count(figures.unwritten_keys as u64));
+        int("unwritten_ms", count(figures.unwritten_ms));
+        int("stalls", count(figures.stalls));
         int("commits", count(figures.commits));
         int("log_rows", count(figures.log_rows));
         int("log_bytes", count(figures.log_bytes));

@@ -15,6 +15,7 @@ use crate::value::{Token, View};
 pub struct Options {
     pub(super) durability: Option<Durability>,
     pub(super) flush_interval_ms: Option<u64>,
+    pub(super) max_unwritten_ms: Option<u64>,
     pub(super) registry_persistent: Option<bool>,
     pub(super) value_limit: Option<usize>,
     pub(super) memory_limit: Option<usize>,
@@ -44,6 +45,9 @@ impl Options {
             "flush_interval_ms" => {
                 self.flush_interval_ms = Some(option.int(1, 24 * 3600 * 1000)? as u64);
             }
+            "max_unwritten_ms" => {
+                self.max_unwritten_ms = Some(option.int(0, 24 * 3600 * 1000)? as u64);
+            }
             "registry_persistent" => self.registry_persistent = Some(option.bool()?),
             "value_limit" => self.value_limit = Some(option.int(1, LARGEST_VALUE)? as usize),
             "memory_limit" => self.memory_limit = Some(option.int(1, i64::MAX)? as usize),
@@ -67,7 +71,8 @@ impl Options {
     pub(super) fn settings(&self) -> Settings {
         Settings {
             synced: self.durability() == Durability::Full,
-            flush_interval: Duration::from_millis(self.flush_interval_ms.unwrap_or(100)),
+            flush_interval: self.flush_interval(),
+            max_unwritten: self.max_unwritten(),
             registry_persistent: self.registry_persistent.unwrap_or(true),
             value_limit: self.value_limit.unwrap_or(16 << 20),
             memory_limit: self.memory_limit,
@@ -83,6 +88,20 @@ impl Options {
             require_handler: self.require_handler.unwrap_or_default(),
             internal_kinds: self.internal_kinds(),
         }
+    }
+
+    fn flush_interval(&self) -> Duration {
+        Duration::from_millis(self.flush_interval_ms.unwrap_or(100))
+    }
+
+    fn max_unwritten_ms(&self) -> u64 {
+        self.max_unwritten_ms.unwrap_or(1000)
+    }
+
+    /// Nobody waits for what is meant to stay in memory for that long.
+    fn max_unwritten(&self) -> Option<Duration> {
+        let bound = Some(self.max_unwritten_ms()).filter(|&bound| bound > 0)?;
+        Some(Duration::from_millis(bound).max(self.flush_interval()))
     }
 
     fn handler_timeout_ms(&self) -> u64 {
@@ -126,6 +145,7 @@ impl Options {
         [
             (differs(self.durability, first.durability()), "durability"),
             (differs(self.flush_interval_ms, interval), "flush_interval_ms"),
+            (differs(self.max_unwritten_ms, first.max_unwritten_ms()), "max_unwritten_ms"),
             (
                 differs(self.registry_persistent, of_first.registry_persistent),
                 "registry_persistent",

@@ -18,6 +18,8 @@ use crate::platform::sync::{Condvar, Mutex, MutexGuard};
 
 /// How often empty namespaces are looked for while there are writes.
 const UPKEEP: Duration = Duration::from_secs(10);
+/// How long nothing was written or freed when the log is tidied.
+const REST: Duration = Duration::from_millis(500);
 /// Waits longer than any real one.
 const NEVER: i64 = i64::MAX;
 
@@ -38,6 +40,8 @@ struct State {
     woken: bool,
     /// Work of others, in portions.
     tasks: VecDeque<Task>,
+    /// When the log is looked at, if nothing else comes; `None`: it is tidy.
+    tidy_at: Option<Instant>,
 }
 
 /// A portion of work for the thread.
@@ -158,12 +162,22 @@ impl Background {
             if sweep_in == Some(Duration::ZERO) {
                 return Due::Sweep;
             }
+            if write_at.is_none() && state.tidy_at.is_some_and(|at| at <= now) {
+                state.tidy_at = None;
+                return Due::Tidy;
+            }
             let sweep_at = sweep_in.map(|wait| now + wait);
-            state = match write_at.iter().copied().chain(sweep_at).min() {
+            let tidy_at = state.tidy_at;
+            state = match write_at.iter().copied().chain(sweep_at).chain(tidy_at).min() {
                 Some(deadline) => self.changed.wait_until(state, deadline).0,
                 None => self.changed.wait(state),
             };
         }
+    }
+
+    /// Has the thread look at the log when nothing was to do for so long.
+    fn tidy_after(&self, rest: Duration) {
+        self.state.lock().tidy_at = Some(Instant::now() + rest);
     }
 
     /// How long until the next key expires. At most a minute: the clock may be
@@ -183,6 +197,8 @@ enum Due {
     Sweep,
     /// Somebody posted a portion of work.
     Task(Task),
+    /// Nobody has written for a while.
+    Tidy,
     /// The file closes.
     Stop,
 }
@@ -200,16 +216,26 @@ impl Engine {
         let mut last_upkeep: Option<Instant> = None;
         let mut write_at = None;
         loop {
-            let due = self.background.sleep(self.settings.flush_interval, &mut write_at);
+            // Half of the interval, so that writing is done within the whole.
+            let due = self.background.sleep(self.settings.flush_interval / 2, &mut write_at);
             if matches!(due, Due::Stop) {
                 return;
             }
             let work = || match due {
                 Due::Stop => {}
-                Due::Sweep => self.sweep(),
+                Due::Sweep => {
+                    self.sweep();
+                    self.background.tidy_after(REST);
+                }
                 Due::Task(task) => task(),
+                Due::Tidy => {
+                    if self.tidy() {
+                        self.background.tidy_after(Duration::ZERO);
+                    }
+                }
                 Due::Write => {
                     self.write_behind();
+                    self.background.tidy_after(REST);
                     if last_upkeep.is_none_or(|last| last.elapsed() >= UPKEEP) {
                         self.spaces.drop_empty_namespaces();
                         last_upkeep = Some(Instant::now());
@@ -228,6 +254,7 @@ impl Engine {
         // Before looking for what to write: a write that comes later wakes
         // again.
         self.background.awake.store(false, Ordering::Release);
+        self.note_rest();
         // A failure is kept for stats, told to the log hook, and tried again.
         if self.flush().is_err() {
             self.background.state.lock().woken = true;

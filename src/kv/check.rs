@@ -1,6 +1,7 @@
 //! Whether the log is as it has to be, and memory as the log says.
 
-use hashbrown::HashMap;
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
 
 use super::engine::Engine;
 use super::error::{IDENT_LIMIT, KEY_LIMIT};
@@ -19,6 +20,8 @@ type Name = (i64, Box<[u8]>);
 /// What memory held when the file's view was taken.
 pub(crate) struct Picture {
     cells: Vec<(Name, Value, Mark)>,
+    /// What says it is not in the file yet, and is not about to be written.
+    forgotten: Vec<Name>,
 }
 
 /// What is known about one key.
@@ -48,6 +51,8 @@ impl Engine {
             inspection.begin()?;
             return Ok(None);
         };
+        // No cut is taken and none lands meanwhile.
+        let _one_at_a_time = self.flushing.lock();
         let mut follower = shared.follower.lock();
         inspection.begin()?;
         match self.take_in(&mut follower, inspection.log()) {
@@ -56,18 +61,23 @@ impl Engine {
             Err(StorageError::Damaged { .. }) => return Ok(None),
             Err(other) => return Err(other),
         }
-        let mut cells = Vec::new();
+        let cuts = self.behind.cuts();
+        let in_cuts: HashSet<*const (), RandomState> =
+            cuts.iter().flat_map(|cut| &cut.cells).map(Value::as_ptr).collect();
+        let mut picture = Picture { cells: Vec::new(), forgotten: Vec::new() };
         let mut collect = |table: &Table, space: i64, prefix: &[u8]| {
-            table.for_each(|cell, mark| {
-                let name = [prefix, cell.key()].concat().into_boxed_slice();
-                cells.push(((space, name), cell.clone(), mark));
-            });
+            let name = |key: &[u8]| (space, [prefix, key].concat().into_boxed_slice());
+            let forgotten = table.picture(
+                |cell| in_cuts.contains(&cell.as_ptr()),
+                |cell, mark| picture.cells.push((name(cell.key()), cell.clone(), mark)),
+            );
+            picture.forgotten.extend(forgotten.iter().map(|key| name(key)));
         };
         collect(self.logged_registry(), SPACE_REGISTRY, &[]);
         for namespace in self.spaces.namespaces() {
             collect(&namespace.table, SPACE_STORE, &namespace.prefix);
         }
-        Ok(Some(Picture { cells }))
+        Ok(Some(picture))
     }
 }
 
@@ -78,8 +88,11 @@ pub(crate) fn check_log(
     picture: Option<Picture>,
     report: &mut Report,
 ) -> Result<(), StorageError> {
-    let mut known: Option<HashMap<Name, Known, foldhash::fast::RandomState>> =
-        picture.map(|picture| {
+    for name in picture.iter().flat_map(|picture| &picture.forgotten) {
+        let found = "it is not in the log, and nothing is about to write it".to_owned();
+        report.add("memory", place_of(name), found);
+    }
+    let mut known: Option<HashMap<Name, Known, RandomState>> = picture.map(|picture| {
             let known = |(name, cell, mark)| (name, Known { row: None, cell: Some((cell, mark)) });
             picture.cells.into_iter().map(known).collect()
         });
@@ -143,21 +156,32 @@ fn check_row<'r>(row: RowRef<'r>, canonical: &mut Vec<u8>) -> Result<RowRef<'r>,
 }
 
 /// Compares memory with the log, key by key.
-fn compare(known: HashMap<Name, Known, foldhash::fast::RandomState>, report: &mut Report) {
+fn compare(known: HashMap<Name, Known, RandomState>, report: &mut Report) {
     // Later than any look that memory had at the clock.
     let now = clock::now_millis();
-    for ((space, name), Known { row, cell }) in known {
+    for (name, Known { row, cell }) in known {
         report.checked.keys += u64::from(cell.is_some());
         let is_unwritten = cell.as_ref().is_some_and(|(_, mark)| mark.is_unwritten());
         let is_over = |at: i64| at != 0 && at <= now;
         let found = match (row, cell) {
+            // Which row is the latest is known also of what waits.
+            (Some(row), Some((_, mark))) if is_unwritten && mark.seq != row.seq => {
+                let is_gone = row.is_deletion || is_over(row.expires_at);
+                if is_gone && (mark.leaves_nothing() || mark.seq == Mark::TO_COME) {
+                    continue;
+                }
+                format!("memory waits to follow row {}, the latest is {}", mark.seq, row.seq)
+            }
             _ if is_unwritten => continue,
             (Some(row), None) if row.is_deletion || is_over(row.expires_at) => continue,
             (Some(row), None) => format!("row {} of the log is not in memory", row.seq),
             (None, Some((cell, _))) if is_tombstone(&cell) => continue,
+            // What expired before it was written never is.
+            (None, Some((cell, _))) if is_over(cell.stamp().expires_at) => continue,
             (None, Some(_)) => "it is in memory and not in the log".to_owned(),
             (Some(row), Some((cell, mark))) if mark.seq != row.seq => {
-                if is_tombstone(&cell) && (row.is_deletion || is_over(row.expires_at)) {
+                let is_gone = is_tombstone(&cell) || is_over(cell.stamp().expires_at);
+                if is_gone && (row.is_deletion || is_over(row.expires_at)) {
                     continue;
                 }
                 format!("memory has row {} of the log, the latest is {}", mark.seq, row.seq)
@@ -166,7 +190,12 @@ fn compare(known: HashMap<Name, Known, foldhash::fast::RandomState>, report: &mu
             (Some(row), Some(_)) => format!("memory differs from row {} of the log", row.seq),
             (None, None) => continue,
         };
-        let part = if space == SPACE_REGISTRY { "registry" } else { "store" };
-        report.add("memory", format!("{part} key \"{}\"", name.escape_ascii()), found);
+        report.add("memory", place_of(&name), found);
     }
+}
+
+/// A key, as faults name it.
+fn place_of((space, name): &Name) -> String {
+    let part = if *space == SPACE_REGISTRY { "registry" } else { "store" };
+    format!("{part} key \"{}\"", name.escape_ascii())
 }

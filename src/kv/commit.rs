@@ -23,7 +23,6 @@ use crate::platform::sync::atomic::{AtomicBool, Ordering};
 use crate::platform::sync::thread::{self, Thread};
 use crate::platform::sync::{Condvar, Mutex};
 use crate::storage::Log;
-use crate::value::Value;
 
 /// What a waiting writer wants.
 pub(super) enum Job {
@@ -34,17 +33,23 @@ pub(super) enum Job {
     /// Deletes what is visible below each prefix; `before`: only what was
     /// written before that second.
     Clear { targets: Vec<(Arc<Namespace>, Box<[u8]>)>, before: Option<i64> },
-    /// Appends registry cells that wait to be written. Does not wait for the
-    /// device: [`Job::Sync`] comes when all are.
-    Flush(Vec<Value>),
+    /// Appends the cuts of the registry that wait to be written. Does not wait
+    /// for the device: [`Job::Sync`] comes after it.
+    Flush,
     /// Makes everything durable that was committed before, where commits are.
     Sync,
+    /// Looks at so many rows at the old end of the log, and drops what nobody
+    /// needs. Does not wait for the device.
+    Compact { rows: u64 },
+    /// Gives some pages of the file back that nothing stands on, if most of
+    /// them are like that. Tells how many.
+    Shrink,
 }
 
 impl Job {
     /// Whether its own commit waits for the device.
     pub(super) fn waits_for_device(&self) -> bool {
-        !matches!(self, Self::Flush(_) | Self::Sync)
+        matches!(self, Self::Edit { .. } | Self::Batch(_) | Self::Clear { .. })
     }
 }
 

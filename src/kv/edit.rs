@@ -60,7 +60,13 @@ fn expires_at(ttl_ms: Option<i64>) -> Result<i64, KvError> {
 /// That of a cell written now; the time to live is in milliseconds.
 #[inline]
 pub(super) fn stamp_now(ttl_ms: Option<i64>) -> Result<Stamp, KvError> {
-    Ok(Stamp { timestamp: clock::now_seconds(), expires_at: expires_at(ttl_ms)? })
+    stamp_at(clock::now_coarse(), ttl_ms)
+}
+
+/// As [`stamp_now`], where the coarse clock was asked for the time already.
+#[inline]
+pub(super) fn stamp_at(now: i64, ttl_ms: Option<i64>) -> Result<Stamp, KvError> {
+    Ok(Stamp { timestamp: now.div_euclid(1_000_000_000), expires_at: expires_at(ttl_ms)? })
 }
 
 /// A cell of what a caller gave.

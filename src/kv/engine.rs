@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::KvError;
 use super::background::{Background, Task};
+use super::behind::Behind;
 use super::commit::Committer;
 use super::compact::Held;
 use super::follow::{Follower, News, Shared};
@@ -25,6 +26,9 @@ pub(crate) struct Settings {
     pub(crate) synced: bool,
     /// How long a registry write may stay in memory only.
     pub(crate) flush_interval: Duration,
+    /// How long it may where more is written than the file takes, before
+    /// writes wait; `None`: as long as it takes.
+    pub(crate) max_unwritten: Option<Duration>,
     /// Whether registry writes reach the file at all.
     pub(crate) registry_persistent: bool,
     /// Largest value, in bytes of MessagePack.
@@ -52,6 +56,8 @@ pub(crate) struct Engine {
     pub(super) shared: Option<Shared>,
     pub(super) news: News,
     pub(super) background: Background,
+    /// How far the file is behind the registry.
+    pub(super) behind: Behind,
     pub(super) log_hook: LogHook,
     /// Bytes in memory; kept only when there is a limit.
     pub(super) memory_used: AtomicUsize,
@@ -83,6 +89,7 @@ impl Engine {
         };
         let engine = Arc::new(Self {
             committer: Committer::new(writer),
+            behind: Behind::new(settings.max_unwritten),
             settings,
             spaces: Spaces::new(),
             shared,
@@ -210,6 +217,7 @@ mod tests {
         let settings = Settings {
             synced: false,
             flush_interval: Duration::from_millis(100),
+            max_unwritten: None,
             registry_persistent: true,
             value_limit: 1000,
             memory_limit: None,

@@ -1,6 +1,5 @@
 //! Which cells of a shard expire, soonest first.
 
-use crate::sorting;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -18,13 +17,9 @@ impl Expiries {
         self.due.push(Reverse((at, hash)));
     }
 
-    /// Keeps the reminders, each once, that `keep` wants.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(i64, u64) -> bool) {
-        let mut all = std::mem::take(&mut self.due).into_vec();
-        sorting::sort(&mut all);
-        all.dedup();
-        all.retain(|&Reverse((at, hash))| keep(at, hash));
-        self.due = all.into();
+    /// Reminders for these, and no others.
+    pub(super) fn renew(&mut self, reminders: impl Iterator<Item = (i64, u64)>) {
+        self.due = reminders.map(Reverse).collect();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -41,6 +36,11 @@ impl Expiries {
         if self.next()? > now {
             return None;
         }
-        self.due.pop().map(|Reverse((_, hash))| hash)
+        let Reverse((_, hash)) = self.due.pop()?;
+        // A crowd that has gone leaves no memory behind.
+        if self.due.capacity() > 64 && self.due.len() * 4 < self.due.capacity() {
+            self.due.shrink_to(self.due.len() * 2);
+        }
+        Some(hash)
     }
 }

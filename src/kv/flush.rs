@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::KvError;
+use super::behind::Cut;
 use super::commit::Job;
 use super::engine::Engine;
 use super::stats::LogLevel;
+use super::table::cost;
 use crate::platform::clock;
-
-/// Cells in one commit: few enough that a store put that comes in between
-/// does not notice.
-const PORTION: usize = 1024;
+use crate::platform::sync::MutexGuard;
 
 /// What is new about writing behind.
 enum Change {
@@ -30,9 +29,10 @@ impl Engine {
     /// Whether registry writes are on their way to the file, or should be.
     pub(crate) fn has_unwritten(&self) -> bool {
         self.registry_is_written_behind()
-            // In this order: a flush takes its lock before it empties the lists.
-            && (self.spaces.registry.usage().dirty > 0
+            // In this order: a flush takes its lock before it takes a cut.
+            && (self.spaces.registry.usage().waiting > 0
                 || self.flushing.try_lock().is_none()
+                || self.behind.figures().0 > 0
                 || self.committer.is_ahead.load(Ordering::Acquire))
     }
 
@@ -42,13 +42,13 @@ impl Engine {
         if !self.registry_is_written_behind() {
             return Ok(());
         }
-        let one_at_a_time = self.flushing.lock();
-        let (result, freed) = self
-            .spaces
-            .registry
-            .write_dirty(PORTION, |cells| self.submit(Job::Flush(cells.to_vec())).map(drop));
-        self.note_growth(-(freed as isize));
-        // Once for all portions; who waits for the first one waits for all.
+        self.flush_alone(self.flushing.lock())
+    }
+
+    fn flush_alone(&self, one_at_a_time: MutexGuard<'_, ()>) -> Result<(), KvError> {
+        let result = self.write_cuts();
+        self.behind.note_flush(result.is_err());
+        // Once for all commits; who waits for the first one waits for all.
         let result = result.and_then(|()| self.sync());
         let change = self.note_flush(result.as_ref().err());
         // The hook may call us, so it is told without the lock.
@@ -64,6 +64,23 @@ impl Engine {
             Change::None => {}
         }
         result
+    }
+
+    /// Writes what waits, in one commit.
+    fn write_cuts(&self) -> Result<(), KvError> {
+        // As long as a cut cannot be written no other is taken: what is
+        // written again and again meanwhile stands in memory once.
+        if self.behind.figures().0 > 0 {
+            self.submit(Job::Flush)?;
+        }
+        self.behind.begin_cut();
+        let cells = self.spaces.registry.take_cut();
+        if cells.is_empty() {
+            return Ok(());
+        }
+        let bytes = cells.iter().map(cost).sum();
+        self.behind.add(Cut { cells, bytes });
+        self.submit(Job::Flush).map(drop)
     }
 
     /// Returns when the device has what was committed without waiting for it.
@@ -88,10 +105,53 @@ impl Engine {
         }
     }
 
-    /// Notes that the registry has something to write, and sees to it that
-    /// somebody will.
+    /// Notes at `now`, of the coarse clock, that the registry has something to
+    /// write: sees to it that somebody will, and waits for the file if that is
+    /// too far behind.
+    #[inline(always)]
+    pub(super) fn note_unwritten(self: &Arc<Self>, now: i64) {
+        if self.behind.is_due(now, self.spaces.registry.waiting_bytes()) {
+            self.look_after_unwritten();
+        }
+    }
+
+    #[cold]
+    fn look_after_unwritten(self: &Arc<Self>) {
+        self.behind.note_write();
+        self.wake_writer();
+        let is_late = || self.behind.is_late(self.spaces.registry.waiting_bytes());
+        let mut is_counted = false;
+        while is_late() {
+            if !std::mem::replace(&mut is_counted, true) && self.behind.note_stall() {
+                self.tell_of_stall();
+            }
+            // Whoever is late does the writing, if nobody has while it waited.
+            let one_at_a_time = self.flushing.lock();
+            if !is_late() || self.flush_alone(one_at_a_time).is_err() {
+                break;
+            }
+        }
+    }
+
+    fn tell_of_stall(&self) {
+        let bound = self.behind.bound().unwrap_or_default().as_millis();
+        let what = format!(
+            "registry writes come faster than the file takes them: they wait now, so that it is \
+             no more than {bound} ms behind (max_unwritten_ms)"
+        );
+        self.log_hook.write(LogLevel::Warn, &what);
+    }
+
+    /// Writes are about to be looked at in time again.
+    pub(super) fn note_rest(&self) {
+        if !self.behind.is_late(self.spaces.registry.waiting_bytes()) {
+            self.behind.note_rest();
+        }
+    }
+
+    /// Has the background thread look at what was written.
     #[inline]
-    pub(super) fn note_dirty(self: &Arc<Self>) {
+    pub(super) fn wake_writer(self: &Arc<Self>) {
         if !self.background.is_awake() {
             self.background.wake(self);
         }

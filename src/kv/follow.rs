@@ -16,7 +16,7 @@ use crate::guard::Unusable;
 use crate::platform::clock;
 use crate::platform::shared_counter::SharedCounter;
 use crate::platform::sync::Mutex;
-use crate::storage::{Extent, Log, RowRef, SPACE_REGISTRY, SPACE_STORE, StorageError};
+use crate::storage::{Extent, Log, Row, RowRef, SPACE_REGISTRY, SPACE_STORE, StorageError};
 use crate::value::{Value, append_canonical};
 
 /// Rows read in one go.
@@ -103,9 +103,9 @@ pub(super) struct LogUsage {
 
 impl LogUsage {
     /// Accounts for a row at the new end.
-    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
+    pub(super) fn add(&mut self, row: &Row<'_>) {
         self.rows += 1;
-        self.bytes += (name.len() + value.len() + ROW_OVERHEAD) as u64;
+        self.bytes += (row.name.len() + row.value.len() + ROW_OVERHEAD) as u64;
     }
 
     /// Accounts for rows that left the old end: they had the average size.
@@ -246,7 +246,7 @@ impl Engine {
                     Ok(()) => {
                         also(&row);
                         follower.last_seq = row.seq;
-                        follower.usage.add(row.name, row.value);
+                        follower.usage.add(&row.row());
                     }
                     Err(found) => fault = Some(found),
                 }

@@ -204,9 +204,10 @@ impl Kv {
         {
             self.prepare_to_put(key, value)?;
         }
-        let stamp = edit::stamp_now(ttl_ms)?;
+        let now = clock::now_coarse();
+        let stamp = edit::stamp_at(now, ttl_ms)?;
         if let Scope::Registry = self.scope {
-            self.engine.put_registry(key, value, stamp)
+            self.engine.put_registry(key, value, stamp, now)
         } else {
             self.put_in_store(key, value, stamp)
         }
@@ -494,7 +495,7 @@ impl Kv {
     fn submit(&self, job: Job) -> Result<Outcome, KvError> {
         let outcome = self.engine.submit(job)?;
         // Somebody has to look after the file.
-        self.engine.note_dirty();
+        self.engine.wake_writer();
         Ok(outcome)
     }
 

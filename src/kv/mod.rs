@@ -17,6 +17,7 @@
 
 mod background;
 mod batch;
+mod behind;
 mod check;
 mod commit;
 mod compact;

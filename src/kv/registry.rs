@@ -6,16 +6,19 @@ use super::KvError;
 use super::edit::{Edit, Outcome};
 use super::engine::Engine;
 use crate::fault;
+use crate::platform::clock;
 use crate::value::Stamp;
 
 impl Engine {
-    /// Puts a new cell under `key`, whatever is there.
+    /// Puts a new cell under `key`, whatever is there. `now`: of the coarse
+    /// clock.
     #[inline(always)]
     pub(super) fn put_registry(
         self: &Arc<Self>,
         key: &[u8],
         value: &[u8],
         stamp: Stamp,
+        now: i64,
     ) -> Result<(), KvError> {
         self.check_poison()?;
         let written_behind = self.registry_is_written_behind();
@@ -23,15 +26,16 @@ impl Engine {
         let grown = self.spaces.registry.put(key, value, stamp, written_behind, self.room());
         fault::point("registry edited");
         writing.end();
-        self.note_edit(written_behind, grown?);
+        self.note_edit(written_behind, grown?, now);
         Ok(())
     }
 
+    /// `now`: of the coarse clock.
     #[inline(always)]
-    fn note_edit(self: &Arc<Self>, written_behind: bool, grown: isize) {
+    fn note_edit(self: &Arc<Self>, written_behind: bool, grown: isize, now: i64) {
         self.note_growth(grown);
         if written_behind {
-            self.note_dirty();
+            self.note_unwritten(now);
         }
     }
 
@@ -52,7 +56,7 @@ impl Engine {
         fault::point("registry edited");
         writing.end();
         let (outcome, grown) = edited?;
-        self.note_edit(written_behind, grown);
+        self.note_edit(written_behind, grown, clock::now_coarse());
         Ok(outcome)
     }
 
@@ -70,7 +74,7 @@ impl Engine {
             .and_then(|()| self.spaces.registry.edit_all(edits, written_behind, self.room()));
         fault::point("registry edited");
         writing.end();
-        self.note_edit(written_behind, grown?);
+        self.note_edit(written_behind, grown?, clock::now_coarse());
         Ok(())
     }
 

@@ -111,7 +111,7 @@ impl Spaces {
             Usage {
                 keys: sum.keys + usage.keys,
                 bytes: sum.bytes + usage.bytes,
-                dirty: sum.dirty + usage.dirty,
+                waiting: sum.waiting + usage.waiting,
             }
         })
     }

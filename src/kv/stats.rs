@@ -48,7 +48,12 @@ pub(crate) struct Figures {
     pub(crate) registry_keys: usize,
     pub(crate) store_keys: usize,
     pub(crate) bytes: usize,
-    pub(crate) dirty_keys: usize,
+    /// Keys whose registry writes are not in the file.
+    pub(crate) unwritten_keys: usize,
+    /// Since when the oldest of them waits, in milliseconds.
+    pub(crate) unwritten_ms: u64,
+    /// Registry writes that have waited for the file.
+    pub(crate) stalls: u64,
     pub(crate) last_flush: i64,
     pub(crate) last_error: Option<String>,
     pub(crate) commits: u64,
@@ -61,12 +66,19 @@ impl Engine {
     pub(crate) fn figures(&self) -> Figures {
         let registry = self.spaces.registry.usage();
         let store = self.spaces.store_usage();
+        let (in_flight, age) = self.behind.figures();
+        let unwritten_keys = registry.waiting + in_flight;
         let log = self.shared.as_ref().map(|shared| shared.follower.lock().usage);
         Figures {
             registry_keys: registry.keys,
             store_keys: store.keys,
             bytes: registry.bytes + store.bytes,
-            dirty_keys: registry.dirty,
+            unwritten_keys,
+            unwritten_ms: match unwritten_keys {
+                0 => 0,
+                _ => age.unwrap_or_default().as_millis() as u64,
+            },
+            stalls: self.behind.stalls(),
             last_flush: self.last_flush.load(Ordering::Relaxed),
             last_error: self.flush_error.lock().clone(),
             commits: self.commits.load(Ordering::Relaxed),

@@ -4,25 +4,30 @@
 //! A slot is one pointer, and the cell behind it holds key, stamp and value in
 //! one run of memory: a lookup costs one jump into the shard and one out of it.
 
-mod dirty;
+mod cut;
+mod hashing;
 mod mark;
+mod picture;
 mod room;
 mod sweep;
+#[cfg(test)]
+mod tests;
+mod waiting;
 
-use std::hash::{BuildHasher, Hasher};
-
-use foldhash::fast::RandomState;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::KvError;
 use super::edit::{self, Change, Edit, Outcome};
 use super::expiry::Expiries;
-use crate::platform::cells::{Cells, Found, Locked, Seen, TakenOut};
+use crate::platform::cells::{Cells, Found, Keyed, Locked, Place, Seen, TakenOut};
 use crate::platform::{clock, rcu};
 use crate::sorting;
 use crate::value::{Stamp, Value};
+use hashing::Hashing;
 pub(super) use mark::Mark;
-use mark::written;
+use mark::{Parity, State, written};
 pub(super) use room::Room;
+use waiting::Waiting;
 
 /// Whether a cell says that its key was deleted.
 #[inline]
@@ -60,8 +65,7 @@ struct Padded<T>(T);
 /// What a shard knows about its cells.
 #[derive(Default)]
 struct Kept {
-    /// Hashes of the keys whose cells are dirty.
-    dirty: Vec<u64>,
+    waiting: Waiting,
     expiries: Expiries,
     /// Cells that are no tombstones.
     live: usize,
@@ -74,22 +78,18 @@ struct Kept {
 /// A shard, for the one who changes it.
 struct Shard<'a> {
     cells: Locked<'a, Value, Kept>,
-    hasher: &'a RandomState,
+    hashing: &'a Hashing,
+    /// The cut that takes what is written now.
+    current: Parity,
+    /// What waits in all shards, in bytes.
+    waiting_bytes: &'a AtomicUsize,
 }
 
-/// The hash of a key. Keys are hashed alone, so their length, which the hash
-/// knows, need not be mixed in once more.
-#[inline(always)]
-fn hash_of(hasher: &RandomState, key: &[u8]) -> u64 {
-    let mut hasher = hasher.build_hasher();
-    hasher.write(key);
-    hasher.finish()
-}
-
-/// Whether a cell is that of `key`.
-#[inline]
-fn has_key(key: &[u8]) -> impl Fn(&Value) -> bool {
-    move |cell| is_same_key(key, cell.key())
+impl Keyed for Value {
+    #[inline(always)]
+    fn has_key(&self, key: &[u8]) -> bool {
+        is_same_key(key, self.key())
+    }
 }
 
 /// Keys are short: most are compared as two words.
@@ -112,7 +112,7 @@ fn are_equal(key: &[u8], other: &[u8]) -> bool {
 
 impl Shard<'_> {
     fn find(&self, hash: u64, key: &[u8]) -> Option<Seen<'_, Value>> {
-        self.cells.find(hash, has_key(key)).map(|(_, seen)| seen)
+        self.cells.find(hash, key).map(|(_, seen)| seen)
     }
 
     #[inline]
@@ -134,43 +134,42 @@ impl Shard<'_> {
     }
 
     /// Reminders outlive the cells they were set for. When they are too many,
-    /// those go that no cell answers to.
+    /// they are made anew from the cells.
     #[inline]
     fn tidy_expiries(&mut self) {
-        if self.cells.expiries.len() > 2 * self.cells.expiring + 64 {
-            self.forget_expiries();
+        if self.cells.expiries.len() > 2 * self.cells.expiring + self.cells.live / 4 + 64 {
+            self.remind_anew();
         }
     }
 
     #[cold]
-    fn forget_expiries(&mut self) {
+    fn remind_anew(&mut self) {
         let mut expiries = std::mem::take(&mut self.cells.expiries);
-        let expires = |hash, at| self.cells.find(hash, |cell| cell.stamp().expires_at == at);
-        expiries.retain(|at, hash| expires(hash, at).is_some());
+        let reminder = |cell: &Value| (cell.stamp().expires_at, self.hashing.of_cell(cell));
+        let expiring = self.cells.iter().filter(|cell| cell.stamp().expires_at != 0);
+        expiries.renew(expiring.map(|cell| reminder(&cell)));
         self.cells.expiries = expiries;
     }
 
-    /// Puts `cell` in the place of its key's present one, which is given back.
-    /// `mark` tells the new cell's mark from that of the present one.
+    /// Puts `cell`, whose mark is set, at the place of its key's present one,
+    /// which is given back, or adds it.
     #[inline(always)]
-    fn set(
+    fn set_at(
         &mut self,
+        place: Option<Place>,
         hash: u64,
         cell: Value,
-        mark: impl FnOnce(Option<Mark>) -> Mark,
     ) -> Option<TakenOut<Value>> {
         self.count_in(hash, &cell);
-        let present = self.cells.find_here(hash, has_key(cell.key()));
-        mark(present.as_ref().map(|(_, present)| Mark::of(present))).set(&cell);
-        let old = match present.map(|(place, _)| place) {
+        let old = match place {
             Some(place) => {
                 let old = self.cells.replace(place, cell);
                 self.count_out(&old);
                 Some(old)
             }
             None => {
-                let hasher = self.hasher;
-                self.cells.insert(hash, cell, |cell| hash_of(hasher, cell.key()));
+                let hashing = self.hashing;
+                self.cells.insert(hash, cell, |cell| hashing.of_cell(cell));
                 None
             }
         };
@@ -178,19 +177,65 @@ impl Shard<'_> {
         old
     }
 
+    /// Puts `cell` with this mark in the place of its key's present one, which
+    /// is given back.
+    #[inline]
+    fn set(&mut self, hash: u64, cell: Value, mark: Mark) -> Option<TakenOut<Value>> {
+        mark.set(&cell);
+        let place = self.cells.find_here(hash, cell.key()).map(|(place, _)| place);
+        self.set_at(place, hash, cell)
+    }
+
     /// As [`Shard::set`], for a cell that has to be written to the log.
     #[inline]
-    fn set_dirty(&mut self, hash: u64, cell: Value) -> Option<TakenOut<Value>> {
-        let mut is_listed = false;
-        let old = self.set(hash, cell, |present| {
-            let present = present.unwrap_or_default();
-            is_listed = present.dirty;
-            Mark { dirty: true, ..written(present.seq) }
+    fn set_waiting(&mut self, hash: u64, cell: Value) -> Option<TakenOut<Value>> {
+        let state = State::Waiting(self.current);
+        let (mut seq, mut removed, mut is_listed) = (0, 0, false);
+        let mut displaced = None;
+        let present = self.cells.find_here(hash, cell.key());
+        let place = present.map(|(place, present)| {
+            let mark = Mark::of(&present);
+            seq = mark.seq;
+            match mark.state {
+                State::Waiting(parity) if parity == self.current => {
+                    (is_listed, removed) = (true, cost(&present));
+                }
+                // A cut has the present cell, or is about to take it.
+                State::Waiting(_) => {
+                    displaced = Some(present.clone());
+                    seq = mark.seq_after_flight();
+                    Mark::supersede(&present);
+                }
+                State::InFlight => {
+                    seq = mark.seq_after_flight();
+                    Mark::supersede(&present);
+                }
+                State::Written | State::Superseded => {}
+            }
+            place
         });
-        if !is_listed {
-            self.cells.dirty.push(hash);
+        Mark { seq, state }.set(&cell);
+        if let Some(displaced) = displaced {
+            self.displace(displaced);
         }
-        old
+        let sum = self.waiting_bytes;
+        let current = self.current;
+        let waiting = &mut self.cells.waiting;
+        waiting.grow(cost(&cell), removed, sum);
+        if !is_listed {
+            waiting.list(current, hash);
+            self.tidy_waiting();
+        }
+        self.set_at(place, hash, cell)
+    }
+
+    /// Puts a cell aside for the cut that it belongs to, which has not come to
+    /// it yet.
+    #[cold]
+    fn displace(&mut self, cell: Value) {
+        let closed = self.current.other();
+        self.cells.waiting.leave(closed);
+        self.cells.waiting.displaced.push(cell);
     }
 
     /// Puts a new cell in the place of its key's present one, which is given
@@ -198,9 +243,9 @@ impl Shard<'_> {
     #[inline]
     fn put(&mut self, hash: u64, cell: Value, written_behind: bool) -> Option<TakenOut<Value>> {
         if written_behind {
-            self.set_dirty(hash, cell)
+            self.set_waiting(hash, cell)
         } else {
-            self.set(hash, cell, |_| Mark::default())
+            self.set(hash, cell, written(0))
         }
     }
 
@@ -211,11 +256,33 @@ impl Shard<'_> {
     }
 
     fn remove(&mut self, hash: u64, key: &[u8]) -> Option<TakenOut<Value>> {
-        let (place, _) = self.cells.find(hash, has_key(key))?;
-        let hasher = self.hasher;
-        let old = self.cells.remove(place, |cell| hash_of(hasher, cell.key()));
+        let (place, _) = self.cells.find(hash, key)?;
+        Some(self.remove_at(place))
+    }
+
+    fn remove_at(&mut self, place: Place) -> TakenOut<Value> {
+        let hashing = self.hashing;
+        let old = self.cells.remove(place, |cell| hashing.of_cell(cell));
         self.count_out(&old);
-        Some(old)
+        if let State::Waiting(parity) = Mark::of(&old).state {
+            // Its entry stays in the list, and finds nothing.
+            self.cells.waiting.leave(parity);
+        }
+        old
+    }
+
+    /// Deletes a key of a table that is written behind. What the file has, or
+    /// is about to have, leaves a tombstone until the deletion is written too.
+    fn remove_waiting(&mut self, hash: u64, key: &[u8]) -> Option<TakenOut<Value>> {
+        let (place, present) = self.cells.find(hash, key)?;
+        let mark = Mark::of(&present);
+        if is_tombstone(&present) {
+            return None;
+        }
+        if mark.state == State::Waiting(self.current) && mark.leaves_nothing() {
+            return Some(self.remove_at(place));
+        }
+        self.set_waiting(hash, edit::tombstone(key))
     }
 
     /// Decides on `key` and does what was decided. Also gives by how many bytes
@@ -243,11 +310,7 @@ impl Shard<'_> {
         let replaced = match change {
             Change::Keep => None,
             Change::Set(cell) => self.put(hash, cell, written_behind),
-            // A key that the file has, or may be about to have, leaves a
-            // tombstone until the deletion is written too.
-            Change::Remove if written_behind && self.find(hash, key).is_some() => {
-                self.set_dirty(hash, edit::tombstone(key))
-            }
+            Change::Remove if written_behind => self.remove_waiting(hash, key),
             Change::Remove => self.remove(hash, key),
         };
         Ok((outcome, self.cells.bytes as isize - before as isize, replaced))
@@ -258,7 +321,11 @@ impl Shard<'_> {
 /// by any number without a lock.
 pub(super) struct Table {
     shards: Box<[Padded<Cells<Value, Kept>>]>,
-    hasher: RandomState,
+    hashing: Hashing,
+    /// How many cuts were begun ([`cut`]). Read under the lock of a shard.
+    epoch: AtomicUsize,
+    /// What waits for the next cut, about, in bytes.
+    waiting_bytes: AtomicUsize,
 }
 
 /// What a table holds.
@@ -266,19 +333,25 @@ pub(super) struct Table {
 pub(super) struct Usage {
     pub(super) keys: usize,
     pub(super) bytes: usize,
-    pub(super) dirty: usize,
+    /// Cells that wait for a cut.
+    pub(super) waiting: usize,
 }
 
 impl Table {
     /// A table of `shards` shards, a power of two.
     pub(super) fn new(shards: usize) -> Self {
+        Self::with_hashing(shards, Hashing::default())
+    }
+
+    fn with_hashing(shards: usize, hashing: Hashing) -> Self {
         let shards = (0..shards).map(|_| Padded::default()).collect();
-        Self { shards, hasher: RandomState::default() }
+        let (epoch, waiting_bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { shards, hashing, epoch, waiting_bytes }
     }
 
     #[inline(always)]
     fn hash(&self, key: &[u8]) -> u64 {
-        hash_of(&self.hasher, key)
+        self.hashing.of(key)
     }
 
     #[inline]
@@ -292,8 +365,25 @@ impl Table {
         self.locked(self.cells(hash))
     }
 
+    #[inline]
     fn locked<'a>(&'a self, cells: &'a Cells<Value, Kept>) -> Shard<'a> {
-        Shard { cells: cells.lock(), hasher: &self.hasher }
+        // The epoch is read under the lock: a shard that a cut has been at
+        // belongs to the next one.
+        let cells = cells.lock();
+        let current = self.current();
+        Shard { cells, hashing: &self.hashing, current, waiting_bytes: &self.waiting_bytes }
+    }
+
+    /// The cut that takes what is written from now on.
+    #[inline]
+    fn current(&self) -> Parity {
+        Parity::of(self.epoch.load(Ordering::Relaxed))
+    }
+
+    /// What waits for the next cut, about, in bytes.
+    #[inline]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes.load(Ordering::Relaxed)
     }
 
     /// Every shard, one after the other.
@@ -311,14 +401,14 @@ impl Table {
     #[inline(always)]
     pub(super) fn get(&self, key: &[u8]) -> Option<Found<Value>> {
         let hash = self.hash(key);
-        let found = self.cells(hash).get(hash, has_key(key))?;
+        let found = self.cells(hash).get(hash, key)?;
         is_visible(&found).then_some(found)
     }
 
     /// The mark of the cell of `key`, tombstones and expired cells too.
     pub(super) fn mark(&self, key: &[u8]) -> Option<Mark> {
         let hash = self.hash(key);
-        self.cells(hash).get(hash, has_key(key)).map(|cell| Mark::of(&cell))
+        self.cells(hash).get(hash, key).map(|cell| Mark::of(&cell))
     }
 
     /// Puts a new cell under `key`, whatever is there; key and value are copied.
@@ -397,6 +487,10 @@ impl Table {
             }
             room.check(added, removed)?;
         }
+        // All of them belong to one cut. A cut that has been at one of the
+        // shards is known here; one that begins now waits for all of them.
+        let current = self.current();
+        locked.iter_mut().for_each(|shard| shard.current = current);
         // Who sees one of the changes sees all of them from then on.
         locked.iter_mut().for_each(|shard| shard.cells.hold_readers());
         // The sum was checked: from here on nothing is refused.
@@ -424,22 +518,23 @@ impl Table {
         let before = shard.cells.bytes;
         let stays = shard.find(hash, cell.key()).is_some_and(|present| {
             let mark = Mark::of(&present);
-            if present.is_same_cell(&cell) {
-                Mark { seq, in_flight: false, ..mark }.set(&present);
-                return true;
+            let is_row = mark.state == State::InFlight && is_row_of(&cell, &present);
+            if is_row {
+                // The cut finds nothing left to do.
+                written(seq).set(&present);
+                return !is_tombstone(&present);
             }
-            let stays = mark.is_unwritten() && !(mark.in_flight && is_row_of(&cell, &present));
-            if stays {
+            if mark.is_unwritten() {
                 Mark { seq, ..mark }.set(&present);
             }
-            stays
+            mark.is_unwritten()
         });
         let replaced = if stays {
             None
         } else if is_tombstone(&cell) {
             shard.remove(hash, cell.key())
         } else {
-            shard.set(hash, cell, |_| written(seq))
+            shard.set(hash, cell, written(seq))
         };
         let grown = shard.cells.bytes as isize - before as isize;
         drop(shard);
@@ -468,14 +563,6 @@ impl Table {
                     visit(cell);
                 }
             });
-        }
-    }
-
-    /// Calls `visit` with every cell and its mark, visible or not, in no order,
-    /// one shard locked at a time.
-    pub(super) fn for_each(&self, mut visit: impl FnMut(&Value, Mark)) {
-        for shard in self.shards() {
-            shard.cells.iter().for_each(|cell| visit(&cell, Mark::of(&cell)));
         }
     }
 
@@ -521,6 +608,7 @@ impl Table {
             *shard.cells = Kept::default();
             shard.cells.clear();
         }
+        self.waiting_bytes.store(0, Ordering::Relaxed);
         rcu::tidy();
     }
 
@@ -529,55 +617,7 @@ impl Table {
         self.shards().fold(Usage::default(), |sum, shard| Usage {
             keys: sum.keys + shard.cells.live,
             bytes: sum.bytes + shard.cells.bytes,
-            dirty: sum.dirty + shard.cells.dirty.len(),
+            waiting: sum.waiting + shard.cells.waiting.all_cells(),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::value::{Stamp, put_int};
-
-    fn cell(value: Option<i64>) -> Value {
-        let mut bytes = Vec::new();
-        if let Some(value) = value {
-            put_int(&mut bytes, value);
-        }
-        Value::stored(b"key", &bytes, Stamp { timestamp: 7, expires_at: 0 })
-    }
-
-    #[test]
-    fn what_others_wrote_after_a_cell_on_its_way_is_later() {
-        let room = Room { bytes: None, limit: usize::MAX };
-        // A value or a deletion of ours, one of theirs; behind it or before it.
-        for (ours, theirs, is_ours_later) in [
-            (Some(1), Some(2), false),
-            (Some(1), None, false),
-            (None, Some(2), false),
-            (Some(1), Some(2), true),
-            (None, Some(2), true),
-        ] {
-            let table = Table::new(1);
-            table.edit(b"key", Edit::Put(cell(Some(0))), true, room).unwrap();
-            table.edit(b"key", Edit::Put(cell(ours)), true, room).unwrap();
-            let (written, _) = table.write_dirty(10, |cells| {
-                // A reader sees the commit before the writer gets to publish.
-                let mut rows = [cell(ours), cell(theirs)];
-                if is_ours_later {
-                    rows.reverse();
-                }
-                for (row, seq) in rows.into_iter().zip(1..) {
-                    table.take_in(row, seq);
-                }
-                assert_eq!(cells.len(), 1);
-                Ok::<_, ()>(())
-            });
-            written.unwrap();
-            let expected = if is_ours_later { ours } else { theirs };
-            let expected = expected.map(|value| cell(Some(value)).as_bytes().to_vec());
-            let found = table.get(b"key").map(|cell| cell.as_bytes().to_vec());
-            assert_eq!(found, expected, "{ours:?} {theirs:?} {is_ours_later}");
-        }
     }
 }

@@ -8,23 +8,24 @@ use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
 use super::KvError;
+use super::behind::Cut;
 use super::commit::Job;
 use super::edit::{self, Change, Edit, Outcome};
 use super::engine::Engine;
-use super::follow::{Follower, Shared};
+use super::compact::Compaction;
+use super::follow::Shared;
 use super::space::Namespace;
 use super::table::{Room, cost, is_tombstone};
 use crate::fault;
 use crate::guard::Unusable;
-use crate::platform::sync::MutexGuard;
-use crate::storage::{Log, Row, SPACE_REGISTRY, SPACE_STORE};
+use crate::platform::cells::give_back;
+use crate::storage::{Appender, Log, Row, SPACE_REGISTRY, SPACE_STORE};
 use crate::value::Value;
 
-/// A cell that the commit writes; a tombstone deletes.
-pub(super) struct Pending {
-    /// `None`: the registry.
-    pub(super) namespace: Option<Arc<Namespace>>,
-    pub(super) cell: Value,
+/// A cell of the store that the commit writes; a tombstone deletes.
+struct Pending {
+    namespace: Arc<Namespace>,
+    cell: Value,
 }
 
 /// What a commit will write, with each key's latest cell at hand.
@@ -46,8 +47,7 @@ impl Overlay {
     fn place(&self, namespace: &Arc<Namespace>, key: &[u8]) -> Option<usize> {
         let same = |&place: &usize| {
             let pending = &self.pending[place];
-            pending.namespace.as_ref().is_some_and(|other| Arc::ptr_eq(other, namespace))
-                && pending.cell.key() == key
+            Arc::ptr_eq(&pending.namespace, namespace) && pending.cell.key() == key
         };
         self.latest.find(self.hash(namespace, key), same).copied()
     }
@@ -59,13 +59,11 @@ impl Overlay {
             None => {
                 let hash = self.hash(namespace, cell.key());
                 let place = self.pending.len();
-                self.pending.push(Pending { namespace: Some(Arc::clone(namespace)), cell });
+                self.pending.push(Pending { namespace: Arc::clone(namespace), cell });
                 let Self { pending, latest, hasher, .. } = self;
                 latest.insert_unique(hash, place, |&place| {
                     let pending = &pending[place];
-                    let namespace =
-                        pending.namespace.as_ref().map_or(0, |it| Arc::as_ptr(it) as usize);
-                    hasher.hash_one((namespace, pending.cell.key()))
+                    hasher.hash_one((Arc::as_ptr(&pending.namespace) as usize, pending.cell.key()))
                 });
             }
         }
@@ -87,6 +85,21 @@ impl Engine {
                 Ok(self.in_memory(jobs))
             };
         };
+        let shrinks = jobs.iter().position(|job| matches!(job, Job::Shrink));
+        let mut outcomes = self.commit_jobs(shared, log, jobs)?;
+        if let Some(place) = shrinks {
+            outcomes[place] = log.shrink().map(Outcome::Count).map_err(KvError::from);
+        }
+        Ok(outcomes)
+    }
+
+    /// Commits what the jobs want, as durable as each wants it.
+    fn commit_jobs(
+        &self,
+        shared: &Shared,
+        log: &Log,
+        jobs: Vec<Job>,
+    ) -> Result<Vec<Result<Outcome, KvError>>, KvError> {
         if !self.settings.synced {
             return Ok(self.commit_or_roll_back(shared, log, jobs)?.0);
         }
@@ -132,59 +145,96 @@ impl Engine {
         let first = follower.last_seq + 1;
         // Readers may follow while we write; what they take in meanwhile is
         // ours, after the commit, and the rows below are skipped then.
-        let plan_usage = follower.usage;
+        let usage = follower.usage;
         drop(follower);
 
-        let (pending, outcomes) = self.decide(jobs);
-        let mut next = first;
-        let mut name = Vec::new();
-        for write in &pending {
-            log.append(next, row(write, &mut name))?;
-            next += 1;
+        let plan = self.plan(jobs);
+        // What moves comes before what is new: a row that moves never stands
+        // behind its successor.
+        let mut rows = Appender::new(log, first);
+        let compaction = self.compact(log, &mut rows, usage, &plan)?;
+        for cell in plan.cuts.iter().flat_map(|cut| &cut.cells) {
+            rows.append(registry_row(cell))?;
         }
-        let compaction = self.compact(log, plan_usage, &pending, first..next)?;
-        next += compaction.moved.len() as i64;
+        let mut name = Vec::new();
+        for write in &plan.pending {
+            rows.append(store_row(write, &mut name))?;
+        }
+        rows.write()?;
+        let next = rows.next();
         if next == first && compaction.dropped_up_to == 0 {
             log.roll_back();
-            return Ok((outcomes, false));
+            return Ok((plan.outcomes, false));
         }
         fault::point("store appended");
         log.commit()?;
         fault::point("store committed");
 
-        let mut follower = shared.follower.lock();
-        self.publish(&mut follower, first, pending);
-        self.publish_compaction(&mut follower, &compaction);
-        follower.last_seq = follower.last_seq.max(next - 1);
-        drop(follower);
+        let outcomes = self.publish(shared, first, plan, &compaction);
         self.news.committed(before);
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok((outcomes, true))
     }
 
+    fn plan(&self, jobs: Vec<Job>) -> Plan {
+        let flushes = jobs.iter().any(|job| matches!(job, Job::Flush));
+        let compacts = jobs.iter().map(|job| match job {
+            Job::Compact { rows } => *rows,
+            _ => 0,
+        });
+        let compact_rows = compacts.sum();
+        let cuts = if flushes { self.behind.cuts() } else { Vec::new() };
+        let (pending, outcomes) = self.decide(jobs);
+        Plan { cuts, pending, compact_rows, outcomes }
+    }
+
     /// Memory follows the rows that were committed from `first` on.
-    fn publish(&self, follower: &mut MutexGuard<'_, Follower>, first: i64, pending: Vec<Pending>) {
-        let mut name = Vec::new();
-        for (seq, write) in (first..).zip(pending) {
-            // A reader was faster, and saw the commit before we got here.
-            if seq <= follower.last_seq {
-                continue;
-            }
-            let row = row(&write, &mut name);
-            follower.usage.add(row.name, row.value);
-            let table = write.namespace.as_ref().map_or(&self.spaces.registry, |it| &it.table);
-            // A cell of the registry is there, in flight, and gets its number.
-            let grown = table.take_in(write.cell, seq);
-            self.note_growth(grown);
+    fn publish(
+        &self,
+        shared: &Shared,
+        first: i64,
+        plan: Plan,
+        compaction: &Compaction,
+    ) -> Vec<Result<Outcome, KvError>> {
+        let mut follower = shared.follower.lock();
+        // A reader may have been faster: it saw the commit before we got here.
+        let seen = follower.last_seq;
+        let mut next = first + self.publish_compaction(&mut follower, first, compaction);
+        for cut in &plan.cuts {
+            let skipped = usize::try_from((seen + 1 - next).max(0)).unwrap_or(usize::MAX);
+            let new = cut.cells.get(skipped..).unwrap_or_default();
+            new.iter().for_each(|cell| follower.usage.add(&registry_row(cell)));
+            let freed = self.spaces.registry.land(new, next + skipped as i64);
+            self.note_growth(-(freed as isize));
+            next += cut.cells.len() as i64;
         }
+        self.behind.landed(plan.cuts.len());
+        let mut name = Vec::new();
+        for write in plan.pending {
+            if next > seen {
+                follower.usage.add(&store_row(&write, &mut name));
+                let grown = write.namespace.table.take_in(write.cell, next);
+                self.note_growth(grown);
+            }
+            next += 1;
+        }
+        follower.last_seq = follower.last_seq.max(next - 1);
+        drop(follower);
+        // Cells that the cuts alone still have are given back to the threads
+        // that made them.
+        for cut in plan.cuts {
+            if let Some(Cut { mut cells, .. }) = Arc::into_inner(cut) {
+                give_back(&mut cells);
+            }
+        }
+        plan.outcomes
     }
 
     /// The same without a file: memory is all there is.
     fn in_memory(&self, jobs: Vec<Job>) -> Vec<Result<Outcome, KvError>> {
         let (pending, outcomes) = self.decide(jobs);
         for write in pending {
-            let table = write.namespace.as_ref().map_or(&self.spaces.registry, |it| &it.table);
-            let grown = table.take_in(write.cell, 0);
+            let grown = write.namespace.table.take_in(write.cell, 0);
             self.note_growth(grown);
         }
         outcomes
@@ -201,12 +251,8 @@ impl Engine {
                 }
                 Job::Batch(edits) => self.decide_batch(&mut overlay, edits),
                 Job::Clear { targets, before } => Ok(clear(&mut overlay, &targets, before)),
-                Job::Flush(cells) => {
-                    let pending = cells.into_iter().map(|cell| Pending { namespace: None, cell });
-                    overlay.pending.extend(pending);
-                    Ok(Outcome::Done)
-                }
-                Job::Sync => Ok(Outcome::Done),
+                // The cuts are written as they are, and the rest is no write.
+                Job::Flush | Job::Sync | Job::Compact { .. } | Job::Shrink => Ok(Outcome::Done),
             })
             .collect();
         (overlay.pending, outcomes)
@@ -286,8 +332,7 @@ fn clear(
             }
         });
         for write in &overlay.pending {
-            let here = write.namespace.as_ref().is_some_and(|it| Arc::ptr_eq(it, namespace));
-            if here && concerns(&write.cell) {
+            if Arc::ptr_eq(&write.namespace, namespace) && concerns(&write.cell) {
                 keys.push(write.cell.key().into());
             }
         }
@@ -299,18 +344,44 @@ fn clear(
     Outcome::Count(gone)
 }
 
-/// The row that a pending cell becomes; `name` is room to join ident and key.
-fn row<'a>(write: &'a Pending, name: &'a mut Vec<u8>) -> Row<'a> {
-    let cell = &write.cell;
-    let (space, name) = match &write.namespace {
-        None => (SPACE_REGISTRY, cell.key()),
-        Some(namespace) if namespace.prefix.is_empty() => (SPACE_STORE, cell.key()),
-        Some(namespace) => {
-            name.clear();
-            name.extend_from_slice(&namespace.prefix);
-            name.extend_from_slice(cell.key());
-            (SPACE_STORE, &name[..])
-        }
+/// What a commit does.
+pub(super) struct Plan {
+    /// Cuts of the registry.
+    cuts: Vec<Arc<Cut>>,
+    /// Writes of the store.
+    pending: Vec<Pending>,
+    /// Rows that somebody asked to be looked at, at the old end.
+    pub(super) compact_rows: u64,
+    /// What each job is told.
+    outcomes: Vec<Result<Outcome, KvError>>,
+}
+
+impl Plan {
+    /// How many rows it appends, and about how many bytes.
+    pub(super) fn appends(&self) -> (u64, u64) {
+        let cells: usize = self.cuts.iter().map(|cut| cut.cells.len()).sum();
+        let bytes: usize = self.cuts.iter().map(|cut| cut.bytes).sum();
+        let stored: usize = self.pending.iter().map(|write| write.cell.stored_len()).sum();
+        ((cells + self.pending.len()) as u64, (bytes + stored) as u64)
+    }
+}
+
+/// The row that a cell of the registry becomes.
+fn registry_row(cell: &Value) -> Row<'_> {
+    Row { space: SPACE_REGISTRY, name: cell.key(), value: cell.as_bytes(), stamp: cell.stamp() }
+}
+
+/// The row that a write of the store becomes; `name` is room to join ident and
+/// key.
+fn store_row<'a>(write: &'a Pending, name: &'a mut Vec<u8>) -> Row<'a> {
+    let Pending { namespace, cell } = write;
+    let name = if namespace.prefix.is_empty() {
+        cell.key()
+    } else {
+        name.clear();
+        name.extend_from_slice(&namespace.prefix);
+        name.extend_from_slice(cell.key());
+        &name[..]
     };
-    Row { space, name, value: cell.as_bytes(), stamp: cell.stamp() }
+    Row { space: SPACE_STORE, name, value: cell.as_bytes(), stamp: cell.stamp() }
 }

@@ -23,11 +23,23 @@ use super::lock::{Lock, LockGuard};
 use super::rcu;
 use super::sync::atomic::{AtomicPtr, Ordering};
 use super::thin::{IsThin, Thin};
-use buckets::{Array, Bucket, Buckets, EMPTY, FEWEST, GAP, HELD, Place, WIDTH, free_place, tag_of};
+pub(crate) use buckets::Place;
+use buckets::{Array, Bucket, Buckets, EMPTY, FEWEST, GAP, HELD, WIDTH, free_place, tag_of};
 use slot::into_slot;
 pub(crate) use slot::{Found, Seen};
 pub(crate) use taken_out::{TakenOut, give_back, give_back_taken_out};
 use taken_out::{retired_array, retired_with_cells};
+
+/// A cell that knows its key.
+///
+/// A search by hash alone finds candidates: cells that share a byte of the hash
+/// and a bucket. Only the key tells which of them is the wanted one, so every
+/// search of [`Cells`] takes either the key, or the whole hash together with
+/// the function that computes it from a cell ([`Locked::find_hashed`]).
+pub(crate) trait Keyed: IsThin {
+    /// Whether this is the cell of `key`.
+    fn has_key(&self, key: &[u8]) -> bool;
+}
 
 /// Cells, and with them what the one who changes them keeps about them.
 pub(crate) struct Cells<T: IsThin, S> {
@@ -162,17 +174,17 @@ impl<T: IsThin, S> Cells<T, S> {
         self.lock().array().released()
     }
 
-    /// The cell that has this hash and `is` the wanted one. Waits for nobody,
-    /// unless somebody makes several changes at once.
+    /// The cell of `key`, whose hash this is. Waits for nobody, unless somebody
+    /// makes several changes at once.
     #[inline(always)]
-    pub(crate) fn get(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<Found<T>>
+    pub(crate) fn get(&self, hash: u64, key: &[u8]) -> Option<Found<T>>
     where
-        T: 'static,
+        T: Keyed + 'static,
     {
         let reading = rcu::enter();
         // SAFETY: both were reachable after the read began, and it lasts for
         // as long as what is found.
-        let (_, seen) = unsafe { find(self.array().buckets(), hash, is) }?;
+        let (_, seen) = unsafe { find(self.array().buckets(), hash, |it: &T| it.has_key(key)) }?;
         Some(Found { seen, _reading: reading })
     }
 
@@ -268,21 +280,35 @@ impl<T: IsThin, S> Locked<'_, T, S> {
         before.released()
     }
 
-    /// The cell with this hash that `is` the wanted one, and its place.
-    pub(crate) fn find(&self, hash: u64, is: impl Fn(&T) -> bool) -> Option<(Place, Seen<'_, T>)> {
+    /// The cell of `key`, whose hash this is, and its place.
+    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<(Place, Seen<'_, T>)>
+    where
+        T: Keyed,
+    {
         // SAFETY: only who has the lock takes something out.
-        unsafe { search(self.buckets(), hash, &is) }
+        unsafe { search(self.buckets(), hash, &|it: &T| it.has_key(key)) }
     }
 
     /// As [`Locked::find`], for puts.
     #[inline(always)]
-    pub(crate) fn find_here(
+    pub(crate) fn find_here(&self, hash: u64, key: &[u8]) -> Option<(Place, Seen<'_, T>)>
+    where
+        T: Keyed,
+    {
+        // SAFETY: as above.
+        unsafe { find(self.buckets(), hash, |it: &T| it.has_key(key)) }
+    }
+
+    /// A cell that `is` wanted and whose whole hash, as `hash_of` computes it
+    /// from the cell, is this one. Where several are, it is any of them.
+    pub(crate) fn find_hashed(
         &self,
         hash: u64,
+        hash_of: impl Fn(&T) -> u64,
         is: impl Fn(&T) -> bool,
     ) -> Option<(Place, Seen<'_, T>)> {
         // SAFETY: as above.
-        unsafe { find(self.buckets(), hash, is) }
+        unsafe { search(self.buckets(), hash, &|it: &T| is(it) && hash_of(it) == hash) }
     }
 
     /// Every cell.

@@ -10,6 +10,14 @@ pub(crate) fn now_seconds() -> i64 {
     now(libc::CLOCK_REALTIME_COARSE).tv_sec
 }
 
+/// Nanoseconds since the Unix epoch, of the clock of [`now_seconds`].
+#[inline]
+pub(crate) fn now_coarse() -> i64 {
+    let now = now(libc::CLOCK_REALTIME_COARSE);
+    // Until the year 2262.
+    now.tv_sec * 1_000_000_000 + now.tv_nsec
+}
+
 /// Milliseconds since the Unix epoch.
 pub(crate) fn now_millis() -> i64 {
     let now = now(libc::CLOCK_REALTIME);

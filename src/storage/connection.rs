@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::schema::{self, State};
 use super::session::{CHECKPOINT_FRAMES, Session};
-use super::{Log, StorageError, Versions};
+use super::{Log, StorageError, Versions, shrink};
 use crate::platform::{file, sqlite, wal};
 
 /// What a commit waits for.
@@ -73,6 +73,9 @@ fn write(place: &Place, durability: Durability) -> Result<Session, StorageError>
             && format > schema::FORMAT
         {
             return Ok(Err(Refusal::Newer(format)));
+        }
+        if matches!(state, State::Empty) {
+            shrink::prepare(&connection)?;
         }
         let mode = set_wal(&connection)?;
         if mode != "wal" {

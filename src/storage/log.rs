@@ -8,8 +8,8 @@ use std::path::Path;
 
 use rusqlite::types::ValueRef;
 
-use super::StorageError;
 use super::session::Session;
+use super::{StorageError, pack, schema};
 use crate::platform::prepared::Parameter::{Blob, Int, Null};
 use crate::value::Stamp;
 
@@ -33,7 +33,7 @@ pub(crate) struct RowRef<'a> {
     pub(crate) stamp: Stamp,
 }
 
-/// A change without its value.
+/// A change without its value, unless that comes with it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScannedRow<'a> {
     /// Its place in the order of all changes.
@@ -46,6 +46,8 @@ pub(crate) struct ScannedRow<'a> {
     pub(crate) is_deletion: bool,
     /// Length of key and value.
     pub(crate) bytes: u64,
+    /// Of a row in a pack, what it takes to append it again.
+    pub(crate) packed: Option<Row<'a>>,
 }
 
 /// One change to append.
@@ -76,14 +78,26 @@ pub(crate) struct Log {
     has_table: Cell<bool>,
     /// Whether commits wait for the device, where the file's do.
     waits: Cell<Option<bool>>,
+    /// Whether the file says that it may have packs.
+    packs: Cell<Packs>,
 }
 
-const EXTENT: &str = "SELECT ifnull((SELECT min(seq) FROM acervo_kv), 0), \
-                      ifnull((SELECT max(seq) FROM acervo_kv), 0)";
+/// Whether the format of a file says that it may have packs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Packs {
+    Unknown,
+    /// The transaction that is open says so.
+    InTransaction,
+    Known,
+}
+
+const FIRST: &str = "SELECT seq, space, written FROM acervo_kv ORDER BY seq LIMIT 1";
+const LAST: &str = "SELECT ifnull(max(seq), 0) FROM acervo_kv";
 const READ_ON: &str = "SELECT seq, space, name, value, written, expires FROM acervo_kv \
                        WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-// The length of a blob is known without reading it.
-const SCAN: &str = "SELECT seq, space, name, length(value) FROM acervo_kv \
+// The length of a blob is known without reading it. Packs are small.
+const SCAN: &str = "SELECT seq, space, name, length(value), written, \
+                    CASE WHEN space > 1 THEN value END FROM acervo_kv \
                     WHERE seq >= ?1 AND seq < ?2 ORDER BY seq LIMIT ?3";
 static APPEND: &CStr = c"INSERT INTO acervo_kv (seq, space, name, value, written, expires) \
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -94,7 +108,12 @@ const DROP_UP_TO: &str = "DELETE FROM acervo_kv WHERE seq <= ?1";
 
 impl Log {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, has_table: Cell::new(false), waits: Cell::new(Some(true)) }
+        Self {
+            session,
+            has_table: Cell::new(false),
+            waits: Cell::new(Some(true)),
+            packs: Cell::new(Packs::Unknown),
+        }
     }
 
     /// The file.
@@ -104,7 +123,15 @@ impl Log {
 
     /// As [`Session::begin`].
     pub(crate) fn begin(&self) -> Result<(), StorageError> {
+        self.forget_transaction();
         self.session.begin()
+    }
+
+    /// What the transaction said that was open before did not come to be.
+    fn forget_transaction(&self) {
+        if self.packs.get() == Packs::InTransaction {
+            self.packs.set(Packs::Unknown);
+        }
     }
 
     /// Whether commits wait for the device from now on; for a file whose commits
@@ -132,7 +159,11 @@ impl Log {
 
     /// As [`Session::commit`].
     pub(crate) fn commit(&self) -> Result<(), StorageError> {
-        self.session.commit()
+        self.session.commit()?;
+        if self.packs.get() == Packs::InTransaction {
+            self.packs.set(Packs::Known);
+        }
+        Ok(())
     }
 
     /// As [`Session::roll_back`].
@@ -145,10 +176,17 @@ impl Log {
         if !self.has_table()? {
             return Ok(Extent::default());
         }
-        self.session
-            .statement(EXTENT)?
-            .query_row([], |row| Ok(Extent { first: row.get(0)?, last: row.get(1)? }))
-            .map_err(|error| self.session.fault(error))
+        let fault = |error| self.session.fault(error);
+        let mut statement = self.session.statement(FIRST)?;
+        let mut rows = statement.query([]).map_err(fault)?;
+        let Some(row) = rows.next().map_err(fault)? else { return Ok(Extent::default()) };
+        let first = first_number(row).map_err(|found| self.damaged(found))?;
+        let last = self.session.statement(LAST)?.query_row([], |row| row.get(0)).map_err(fault)?;
+        Ok(Extent { first, last })
+    }
+
+    fn damaged(&self, found: String) -> StorageError {
+        StorageError::Damaged { path: self.path().to_owned(), found }
     }
 
     /// A file that was opened for reading only may not have the table yet.
@@ -164,7 +202,8 @@ impl Log {
         Ok(self.has_table.get())
     }
 
-    /// Gives up to `limit` rows after `seq`, oldest first, to `take`.
+    /// Gives rows after `seq`, oldest first, to `take`: those of up to `limit`
+    /// rows of the table.
     pub(crate) fn read_on(
         &self,
         seq: i64,
@@ -174,15 +213,20 @@ impl Log {
         let mut statement = self.session.statement(READ_ON)?;
         let mut rows = statement.query([seq, limit]).map_err(|error| self.session.fault(error))?;
         while let Some(row) = rows.next().map_err(|error| self.session.fault(error))? {
-            let row = read_row(row)
-                .map_err(|found| StorageError::Damaged { path: self.path().to_owned(), found })?;
-            take(row);
+            let row = read_row(row).map_err(|found| self.damaged(found))?;
+            let each = row.each(|row| {
+                if row.seq > seq {
+                    take(row);
+                }
+            });
+            each.map_err(|found| self.damaged(format!("acervo_kv row {}: {found}", row.seq)))?;
         }
         Ok(())
     }
 
-    /// Gives up to `limit` rows with these numbers, oldest first, without their
-    /// values, while `take` wants more.
+    /// Gives rows with these numbers, oldest first, to `take`, while that wants
+    /// more and there are no more than `limit` rows of the table; those of a
+    /// pack all or none. Values are left out.
     pub(crate) fn scan(
         &self,
         numbers: Range<i64>,
@@ -195,8 +239,9 @@ impl Log {
             .query([numbers.start, numbers.end, limit])
             .map_err(|error| self.session.fault(error))?;
         while let Some(row) = rows.next().map_err(|error| self.session.fault(error))? {
-            let damaged = |found| StorageError::Damaged { path: self.path().to_owned(), found };
-            if !take(scan_row(row).map_err(damaged)?) {
+            let mut goes_on = true;
+            scan_row(row, |row| goes_on = take(row)).map_err(|found| self.damaged(found))?;
+            if !goes_on {
                 break;
             }
         }
@@ -212,8 +257,31 @@ impl Log {
         self.session.run(APPEND, &row)
     }
 
+    /// Appends a pack whose `count` rows end with the number `last`.
+    pub(super) fn append_pack(
+        &self,
+        space: i64,
+        last: i64,
+        count: usize,
+        pack: &[u8],
+    ) -> Result<(), StorageError> {
+        if self.packs.get() == Packs::Unknown {
+            self.session.run(schema::HAS_PACKS, &[Int(schema::FORMAT)])?;
+            self.packs.set(Packs::InTransaction);
+        }
+        let row = [
+            Int(last),
+            Int(space + pack::PACKED),
+            Blob(&[]),
+            Blob(pack),
+            Int(count as i64),
+            Int(0),
+        ];
+        self.session.run(APPEND, &row)
+    }
+
     /// Appends a copy of the row at `from` under the number `to`.
-    pub(crate) fn append_copy(&self, from: i64, to: i64) -> Result<(), StorageError> {
+    pub(super) fn append_copy(&self, from: i64, to: i64) -> Result<(), StorageError> {
         self.session
             .statement(MOVE)?
             .execute([to, from])
@@ -228,6 +296,11 @@ impl Log {
             .execute([seq])
             .map_err(|error| self.session.fault(error))?;
         Ok(())
+    }
+
+    /// As [`Session::shrink`].
+    pub(crate) fn shrink(&self) -> Result<u64, StorageError> {
+        self.session.shrink()
     }
 
     /// As [`Session::close`].
@@ -264,15 +337,59 @@ fn read_row<'a>(row: &'a rusqlite::Row<'_>) -> Result<RowRef<'a>, String> {
     })
 }
 
-fn scan_row<'a>(row: &'a rusqlite::Row<'_>) -> Result<ScannedRow<'a>, String> {
-    let name = blob(row, 2, "name")?;
-    let is_deletion = is_null(row, 3);
-    let value_len = if is_deletion { 0 } else { int(row, 3, "value")? };
-    Ok(ScannedRow {
-        seq: int(row, 0, "seq")?,
-        space: int(row, 1, "space")?,
-        name,
-        is_deletion,
-        bytes: name.len() as u64 + value_len.unsigned_abs(),
+impl<'a> RowRef<'a> {
+    /// The row without its number.
+    pub(crate) fn row(&self) -> Row<'a> {
+        let Self { space, name, value, stamp, .. } = *self;
+        Row { space, name, value, stamp }
+    }
+
+    /// Gives the rows that a row of the table holds: itself, or those of a
+    /// pack. What is wrong with the pack, if anything is.
+    pub(super) fn each(&self, mut each: impl FnMut(RowRef<'_>)) -> Result<(), String> {
+        if !is_pack(self.space) {
+            each(*self);
+            return Ok(());
+        }
+        if !self.name.is_empty() || self.stamp.expires_at != 0 {
+            return Err("a pack with a name or an expiry".to_owned());
+        }
+        let space = self.space - pack::PACKED;
+        pack::decode(space, self.seq, self.stamp.timestamp, self.value, each)
+    }
+}
+
+/// The number of the first row that a row of the table holds.
+fn first_number(row: &rusqlite::Row<'_>) -> Result<i64, String> {
+    let (seq, space) = (int(row, 0, "seq")?, int(row, 1, "space")?);
+    if !is_pack(space) {
+        return Ok(seq);
+    }
+    // The count stands where a row has its time.
+    pack::first_of(seq, int(row, 2, "written")?)
+}
+
+/// Whether rows of the table in this space are packs of rows.
+fn is_pack(space: i64) -> bool {
+    space == SPACE_REGISTRY + pack::PACKED || space == SPACE_STORE + pack::PACKED
+}
+
+fn scan_row(row: &rusqlite::Row<'_>, mut take: impl FnMut(ScannedRow<'_>)) -> Result<(), String> {
+    let (seq, space, name) = (int(row, 0, "seq")?, int(row, 1, "space")?, blob(row, 2, "name")?);
+    if is_null(row, 5) {
+        let is_deletion = is_null(row, 3);
+        let value_len = if is_deletion { 0 } else { int(row, 3, "value")? };
+        let bytes = name.len() as u64 + value_len.unsigned_abs();
+        take(ScannedRow { seq, space, name, is_deletion, bytes, packed: None });
+        return Ok(());
+    }
+    let stamp = Stamp { timestamp: int(row, 4, "written")?, expires_at: 0 };
+    let pack = RowRef { seq, space, name, value: blob(row, 5, "value")?, stamp };
+    pack.each(|row| {
+        let RowRef { seq, space, name, value, stamp } = row;
+        let bytes = (name.len() + value.len()) as u64;
+        let packed = Some(Row { space, name, value, stamp });
+        take(ScannedRow { seq, space, name, is_deletion: value.is_empty(), bytes, packed });
     })
+    .map_err(|found| format!("acervo_kv row {seq}: {found}"))
 }

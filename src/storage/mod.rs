@@ -5,7 +5,8 @@
 //! so that a commit dirties one page where an upsert of random keys would
 //! dirty one per key. The latest row of a key is its state; a row without a
 //! value is a deletion. Rows nobody needs any more are removed from the old
-//! end (`kv::compact`), so that the numbers in the table have no holes.
+//! end (`kv::compact`), so that the numbers in the table have no holes. Small
+//! rows that are appended together are packed into one ([`pack`]).
 //!
 //! Nothing here knows what the keys mean or who reads them.
 
@@ -15,8 +16,10 @@ mod derived;
 mod error;
 mod inspect;
 mod log;
+mod pack;
 mod schema;
 mod session;
+mod shrink;
 mod versions;
 
 pub(crate) use backup::copy;
@@ -27,4 +30,5 @@ pub(crate) use derived::NetRow;
 pub use error::StorageError;
 pub(crate) use inspect::{Inspection, Tables};
 pub(crate) use log::{Extent, Log, Row, RowRef, SPACE_REGISTRY, SPACE_STORE, ScannedRow};
+pub(crate) use pack::Appender;
 pub(crate) use versions::{Tally, VersionRow, Versions};

@@ -1,9 +1,23 @@
 //! The tables, and what their version is.
 
+use std::ffi::CStr;
+
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
-/// The format this library writes. A file with a higher one is refused.
-pub(super) const FORMAT: i64 = 1;
+/// The latest format this library knows. A file with a higher one is refused.
+///
+/// | format | since | what is new |
+/// |---|---|---|
+/// | 1 | 0.1.0 | |
+/// | 2 | 0.2.0 | rows of `acervo_kv` may be packs of rows |
+pub(super) const FORMAT: i64 = 2;
+/// What a new file has. It gets a later one when it gets what needs it, so that
+/// earlier versions can read it as long as they can.
+const FIRST_FORMAT: i64 = 1;
+
+/// Says that a file may have packs; the parameter is the format.
+pub(super) static HAS_PACKS: &CStr =
+    c"UPDATE acervo_meta SET value = ?1 WHERE key = 'format' AND value < ?1";
 
 /// What a file says about itself.
 pub(super) enum State {
@@ -39,7 +53,7 @@ pub(super) fn create(connection: &mut Connection) -> rusqlite::Result<()> {
          ) WITHOUT ROWID;
          CREATE TABLE IF NOT EXISTS acervo_kv (
              seq INTEGER PRIMARY KEY,      -- grows by one with each change
-             space INTEGER NOT NULL,       -- 0 registry, 1 store
+             space INTEGER NOT NULL,       -- 0 registry, 1 store; 2, 3: packs of them
              name BLOB NOT NULL,           -- the key; in the store with its ident
              value BLOB,                   -- MessagePack; NULL: deleted
              written INTEGER NOT NULL,     -- seconds since the epoch
@@ -48,7 +62,7 @@ pub(super) fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     )?;
     transaction.execute(
         "INSERT INTO acervo_meta (key, value) VALUES ('format', ?1) ON CONFLICT DO NOTHING",
-        [FORMAT],
+        [FIRST_FORMAT],
     )?;
     transaction.commit()
 }

@@ -143,11 +143,6 @@ mod storage {
     }
 }
 
-mod value {
-    #[derive(Clone)]
-    pub struct Value;
-}
-
 #[path = "../../src/kv"]
 mod kv {
     pub mod background;
@@ -212,7 +207,7 @@ mod kv {
         use super::engine::Engine;
 
         pub fn submit(engine: &Engine) -> Result<(), KvError> {
-            engine.submit(Job::Flush(Vec::new())).map(drop)
+            engine.submit(Job::Flush).map(drop)
         }
 
         pub fn end(engine: &Engine) {
@@ -341,6 +336,12 @@ mod kv {
             }
 
             pub fn note_growth(&self, _: isize) {}
+
+            pub fn note_rest(&self) {}
+
+            pub fn tidy(&self) -> bool {
+                false
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Freeing what has expired.
 
-use super::mark::Mark;
+use super::mark::{Mark, State};
 use super::{Padded, Shard, Table, cost};
 use crate::platform::cells::{TakenOut, give_back_taken_out};
 use crate::value::Value;
@@ -14,15 +14,19 @@ pub(in crate::kv) struct Swept {
     pub(in crate::kv) next: Option<i64>,
 }
 
+/// Cells freed under a lock in one go, so that others get in between.
+const PORTION: usize = 8;
+/// How long a cell stays that the file has to be told of first (milliseconds).
+const LATER: i64 = 1000;
+
 impl Table {
     /// Frees cells that expired before `now` (milliseconds).
     pub(in crate::kv) fn sweep(&self, now: i64) -> Swept {
         let mut swept = Swept::default();
         for Padded(cells) in &self.shards {
-            // In portions, so that others get in between.
             loop {
                 let mut gone = Vec::new();
-                let has_more = self.sweep_portion(&mut self.locked(cells), now, &mut gone);
+                let has_more = self.locked(cells).sweep(now, &mut gone);
                 swept.freed += gone.iter().map(|cell| cost(cell)).sum::<usize>();
                 give_back_taken_out(gone);
                 if !has_more {
@@ -33,31 +37,31 @@ impl Table {
         }
         swept
     }
+}
 
+impl Shard<'_> {
     /// Takes some expired cells out; true if there may be more.
-    fn sweep_portion(
-        &self,
-        shard: &mut Shard<'_>,
-        now: i64,
-        gone: &mut Vec<TakenOut<Value>>,
-    ) -> bool {
-        const PORTION: usize = 8;
+    fn sweep(&mut self, now: i64, gone: &mut Vec<TakenOut<Value>>) -> bool {
         for _ in 0..PORTION {
-            let Some(hash) = shard.cells.expiries.take_due(now) else { return false };
+            let Some(hash) = self.cells.expiries.take_due(now) else { return false };
             let is_expired = |cell: &Value| {
                 let expires_at = cell.stamp().expires_at;
                 expires_at != 0 && expires_at <= now
             };
-            let Some(cell) = shard.cells.find(hash, is_expired).map(|(_, cell)| cell.clone())
-            else {
-                continue;
+            let found = self.cells.find_hashed(hash, |it| self.hashing.of_cell(it), is_expired);
+            let Some((place, cell)) = found else { continue };
+            let mark = Mark::of(&cell);
+            let goes = match mark.state {
+                State::Written | State::Superseded => true,
+                // Otherwise the file has an older state that must not come
+                // back, or is about to have one.
+                State::Waiting(parity) => parity == self.current && mark.leaves_nothing(),
+                State::InFlight => false,
             };
-            if Mark::of(&cell).is_unwritten() {
-                // The file still has an older state that must not come back.
-                shard.cells.expiries.add(now + 1000, hash);
+            if goes {
+                gone.push(self.remove_at(place));
             } else {
-                let hash = self.hash(cell.key());
-                gone.extend(shard.remove(hash, cell.key()));
+                self.cells.expiries.add(now + LATER, hash);
             }
         }
         true

@@ -38,6 +38,12 @@ impl IsThin for Item {
     }
 }
 
+impl Keyed for Item {
+    fn has_key(&self, key: &[u8]) -> bool {
+        self.0.first() == key
+    }
+}
+
 fn item(key: u64, number: u64) -> Item {
     Item(Thin::new(Counted::new(), &key.to_le_bytes(), &number.to_le_bytes()))
 }
@@ -61,7 +67,7 @@ fn rehash(item: &Item) -> u64 {
 
 fn put(cells: &Cells<Item, ()>, key: u64, value: u64) {
     let mut locked = cells.lock();
-    let place = locked.find(hash_of(key), |it| key_of(it) == key).map(|(place, _)| place);
+    let place = locked.find(hash_of(key), &key.to_le_bytes()).map(|(place, _)| place);
     match place {
         Some(place) => drop(locked.replace(place, item(key, value))),
         None => locked.insert(hash_of(key), item(key, value), rehash),
@@ -70,14 +76,14 @@ fn put(cells: &Cells<Item, ()>, key: u64, value: u64) {
 
 fn delete(cells: &Cells<Item, ()>, key: u64) {
     let mut locked = cells.lock();
-    let place = locked.find(hash_of(key), |it| key_of(it) == key).map(|(place, _)| place);
+    let place = locked.find(hash_of(key), &key.to_le_bytes()).map(|(place, _)| place);
     if let Some(place) = place {
         drop(locked.remove(place, rehash));
     }
 }
 
 fn get(cells: &Cells<Item, ()>, key: u64) -> Option<u64> {
-    cells.get(hash_of(key), |it| key_of(it) == key).map(|it| number(it.0.second()))
+    cells.get(hash_of(key), &key.to_le_bytes()).map(|it| number(it.0.second()))
 }
 
 #[test]
@@ -157,7 +163,7 @@ fn several_changes_are_seen_together() {
             locked.hold_readers();
             let gone: Vec<_> = (0..2)
                 .map(|key| {
-                    let (place, _) = locked.find(hash_of(key), |it| key_of(it) == key).unwrap();
+                    let (place, _) = locked.find(hash_of(key), &key.to_le_bytes()).unwrap();
                     locked.replace(place, item(key, round))
                 })
                 .collect();

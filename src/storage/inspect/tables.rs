@@ -152,7 +152,13 @@ impl Inspection {
                 let (space, name) = (int(row.at(1), "space")?, blob(row.at(2), "name")?);
                 Ok(RowRef { seq, space, name, value, stamp })
             };
-            take(seq, read());
+            let row = match read() {
+                Ok(row) => row,
+                Err(found) => return take(seq, Err(found)),
+            };
+            if let Err(found) = row.each(|row| take(row.seq, Ok(row))) {
+                take(seq, Err(found));
+            }
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{BOTH, Model, sweep};
 use crate::kernel::{reader, writer};
 use crate::memory::Mark;
-use crate::platform::cells::{Cells, give_back_taken_out};
+use crate::platform::cells::{Cells, Keyed, give_back_taken_out};
 use crate::platform::rcu::tidy;
 use crate::platform::thin::{IsThin, Thin};
 
@@ -39,6 +39,12 @@ impl IsThin for Item {
 
     fn into_thin(self) -> Thin<Mark> {
         self.0
+    }
+}
+
+impl Keyed for Item {
+    fn has_key(&self, key: &[u8]) -> bool {
+        [key_of(self)] == key
     }
 }
 
@@ -81,7 +87,7 @@ fn insert(table: &Table, key: u8, number: u8) {
 
 fn replace(table: &Table, key: u8, number: u8) {
     let mut locked = table.lock();
-    let (place, _) = locked.find(hash_of(key), |it| key_of(it) == key).unwrap();
+    let (place, _) = locked.find(hash_of(key), &[key]).unwrap();
     let gone = locked.replace(place, item(key, number));
     drop(locked);
     drop(gone);
@@ -89,14 +95,14 @@ fn replace(table: &Table, key: u8, number: u8) {
 
 fn remove(table: &Table, key: u8) {
     let mut locked = table.lock();
-    let (place, _) = locked.find(hash_of(key), |it| key_of(it) == key).unwrap();
+    let (place, _) = locked.find(hash_of(key), &[key]).unwrap();
     let gone = locked.remove(place, rehash);
     drop(locked);
     drop(gone);
 }
 
 fn get(table: &Table, key: u8) -> Option<u8> {
-    table.get(hash_of(key), |it| key_of(it) == key).map(|it| number_of(&it))
+    table.get(hash_of(key), &[key]).map(|it| number_of(&it))
 }
 
 /// `reads` and `changes` at the same time; then everything but the `left`
@@ -154,7 +160,7 @@ fn an_array_that_shrinks() {
     (2..6).for_each(|key| {
         // No thread has begun: they need no barrier.
         let mut locked = table.lock();
-        let (place, _) = locked.find(hash_of(key), |it| key_of(it) == key).unwrap();
+        let (place, _) = locked.find(hash_of(key), &[key]).unwrap();
         std::mem::forget(locked.remove(place, rehash));
     });
     // Those four are never freed, and neither is what is left.
@@ -179,7 +185,7 @@ fn all_cells_while_one_grows() {
 /// A reader counts it and keeps it when it has left.
 fn a_cell_that_is_kept() {
     let reads = |table: &Table| {
-        let kept = table.get(hash_of(0), |it| key_of(it) == 0).map(|it| Item::clone(&it)).unwrap();
+        let kept = table.get(hash_of(0), &[0]).map(|it| Item::clone(&it)).unwrap();
         crate::kernel::interrupt();
         assert!(number_of(&kept) <= 1);
     };
@@ -193,7 +199,7 @@ fn a_cell_of_another_thread() {
     let reading = reader(move || assert!(get(&read, 0).unwrap() <= 1));
     let writing = writer(move || {
         let mut locked = changed.lock();
-        let (place, _) = locked.find(hash_of(0), |it| key_of(it) == 0).unwrap();
+        let (place, _) = locked.find(hash_of(0), &[0]).unwrap();
         let gone = locked.replace(place, item(0, 1));
         drop(locked);
         give_back_taken_out(vec![gone]);
@@ -214,7 +220,7 @@ fn several_changes_are_seen_together() {
         let mut locked = table.lock();
         locked.hold_readers();
         let gone = [0, 1].map(|key| {
-            let (place, _) = locked.find(hash_of(key), |it| key_of(it) == key).unwrap();
+            let (place, _) = locked.find(hash_of(key), &[key]).unwrap();
             locked.replace(place, item(key, 1))
         });
         drop(locked);

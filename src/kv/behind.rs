@@ -1,0 +1,229 @@
+//! How far the file is behind the registry: the cuts on their way, since when
+//! the oldest write waits, and when a put has to wait for the writer.
+//!
+//! A put looks at one number, [`Behind::is_due`]. It is due where nobody is
+//! awake to write it, and where the oldest write has waited for as long as
+//! `max_unwritten_ms` allows.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::platform::clock;
+use crate::platform::sync::Mutex;
+use crate::platform::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use crate::value::Value;
+
+/// What the registry held at one moment and the file did not have.
+pub(super) struct Cut {
+    pub(super) cells: Vec<Value>,
+    /// What they cost.
+    pub(super) bytes: usize,
+}
+
+/// How far the file is behind.
+pub(super) struct Behind {
+    /// From when on puts look closer (the coarse clock's nanoseconds).
+    due: AtomicI64,
+    /// How long a write may wait; `None`: as long as it takes.
+    bound: Option<Duration>,
+    state: Mutex<State>,
+    /// How many puts have waited for the writer.
+    stalls: AtomicU64,
+    /// Whether the host was told that puts wait, since they last did not.
+    is_told: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    /// Oldest first. They stay here until the file has them.
+    cuts: VecDeque<Arc<Cut>>,
+    /// Since when the oldest write of the cuts waits.
+    in_flight: Option<Instant>,
+    /// Since when the oldest write waits that is in no cut, about.
+    waiting: Option<Instant>,
+    /// The file cannot be written: writes stay in memory, and nobody waits.
+    is_failing: bool,
+}
+
+impl State {
+    fn oldest(&self) -> Option<Instant> {
+        self.in_flight.or(self.waiting)
+    }
+}
+
+/// Bytes that may wait.
+const BYTES: usize = 256 << 20;
+const ALWAYS: i64 = i64::MIN;
+const NEVER: i64 = i64::MAX;
+
+impl Behind {
+    pub(super) fn new(bound: Option<Duration>) -> Self {
+        Self {
+            due: AtomicI64::new(ALWAYS),
+            bound,
+            state: Mutex::new(State::default()),
+            stalls: AtomicU64::new(0),
+            is_told: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether a put has to look closer at `now`, of the coarse clock, with so
+    /// many bytes that wait for a cut.
+    #[inline(always)]
+    pub(super) fn is_due(&self, now: i64, waiting_bytes: usize) -> bool {
+        now >= self.due.load(Ordering::Relaxed) || waiting_bytes > BYTES
+    }
+
+    /// A write waits, and somebody is awake to write it.
+    pub(super) fn note_write(&self) {
+        let mut state = self.state.lock();
+        state.waiting.get_or_insert_with(Instant::now);
+        self.set_due(&state);
+    }
+
+    fn set_due(&self, state: &State) {
+        let due = match (state.oldest(), self.bound) {
+            // The next write says when it came.
+            (None, _) => ALWAYS,
+            (Some(_), _) if state.is_failing => NEVER,
+            (Some(_), None) => NEVER,
+            (Some(oldest), Some(bound)) => {
+                let left = (oldest + bound).saturating_duration_since(Instant::now());
+                let left = i64::try_from(left.as_nanos()).unwrap_or(NEVER);
+                clock::now_coarse().saturating_add(left)
+            }
+        };
+        self.due.store(due, Ordering::Release);
+    }
+
+    /// Whether a put has to wait for the writer.
+    pub(super) fn is_late(&self, waiting_bytes: usize) -> bool {
+        let state = self.state.lock();
+        // The clock that puts look at may have been set.
+        self.set_due(&state);
+        let bytes: usize = state.cuts.iter().map(|cut| cut.bytes).sum();
+        let age = state.oldest().map(|oldest| oldest.elapsed());
+        !state.is_failing
+            && (waiting_bytes + bytes > BYTES
+                || age.zip(self.bound).is_some_and(|(age, bound)| age >= bound))
+    }
+
+    /// A cut is about to be taken: every write from here on has to say when it
+    /// came, and to wake who writes.
+    pub(super) fn begin_cut(&self) {
+        self.due.store(ALWAYS, Ordering::Release);
+        let mut state = self.state.lock();
+        let waiting = state.waiting.take();
+        state.in_flight = state.in_flight.or(waiting);
+    }
+
+    /// A cut was taken.
+    pub(super) fn add(&self, cut: Cut) {
+        self.state.lock().cuts.push_back(Arc::new(cut));
+    }
+
+    /// The cuts that are not in the file, oldest first.
+    pub(super) fn cuts(&self) -> Vec<Arc<Cut>> {
+        self.state.lock().cuts.iter().map(Arc::clone).collect()
+    }
+
+    /// So many of the oldest cuts are in the file.
+    pub(super) fn landed(&self, cuts: usize) {
+        self.state.lock().cuts.drain(..cuts);
+    }
+
+    /// What was tried to be written is, or could not be.
+    pub(super) fn note_flush(&self, has_failed: bool) {
+        let mut state = self.state.lock();
+        state.is_failing = has_failed;
+        if state.cuts.is_empty() {
+            state.in_flight = None;
+        }
+        // Writes that have come meanwhile and those that come look anew.
+        if state.oldest().is_some() {
+            self.set_due(&state);
+        }
+    }
+
+    /// How many cells are in cuts, and since when the oldest write waits.
+    pub(super) fn figures(&self) -> (usize, Option<Duration>) {
+        let state = self.state.lock();
+        let cells = state.cuts.iter().map(|cut| cut.cells.len()).sum();
+        (cells, state.oldest().map(|oldest| oldest.elapsed()))
+    }
+
+    pub(super) fn stalls(&self) -> u64 {
+        self.stalls.load(Ordering::Relaxed)
+    }
+
+    /// A put waits; whether that is news.
+    pub(super) fn note_stall(&self) -> bool {
+        self.stalls.fetch_add(1, Ordering::Relaxed);
+        !self.is_told.swap(true, Ordering::Relaxed)
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn note_rest(&self) {
+        self.is_told.store(false, Ordering::Relaxed);
+    }
+
+    /// How long a write may wait.
+    pub(super) fn bound(&self) -> Option<Duration> {
+        self.bound
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Option<Duration> = Some(Duration::from_millis(20));
+
+    fn is_due(behind: &Behind) -> bool {
+        behind.is_due(clock::now_coarse(), 0)
+    }
+
+    #[test]
+    fn a_put_is_due_until_somebody_is_awake_and_again_when_the_file_is_far_behind() {
+        let behind = Behind::new(SOON);
+        assert!(is_due(&behind) && !behind.is_late(0));
+        behind.note_write();
+        assert!(!is_due(&behind) && !behind.is_late(0));
+        std::thread::sleep(Duration::from_millis(40));
+        assert!(is_due(&behind) && behind.is_late(0));
+        behind.begin_cut();
+        behind.add(Cut { cells: Vec::new(), bytes: 7 });
+        // Its writes still wait, also where newer ones have come.
+        behind.note_write();
+        assert!(is_due(&behind) && behind.is_late(0));
+        behind.landed(1);
+        behind.note_flush(false);
+        assert!(!behind.is_late(0));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_file_that_cannot_be_written() {
+        let behind = Behind::new(SOON);
+        behind.note_write();
+        behind.begin_cut();
+        behind.add(Cut { cells: Vec::new(), bytes: BYTES + 1 });
+        behind.note_write();
+        assert!(behind.is_late(0));
+        behind.note_flush(true);
+        std::thread::sleep(Duration::from_millis(40));
+        assert!(!is_due(&behind) && !behind.is_late(BYTES + 1));
+        behind.landed(1);
+        behind.note_flush(false);
+        assert!(behind.is_late(BYTES + 1));
+    }
+
+    #[test]
+    fn without_a_bound_only_bytes_count() {
+        let behind = Behind::new(None);
+        behind.note_write();
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!is_due(&behind) && !behind.is_late(0));
+        assert!(behind.is_due(0, BYTES + 1) && behind.is_late(BYTES + 1));
+    }
+}
