@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::blocks::Blocks;
 use crate::platform::clock;
 use crate::platform::sync::Mutex;
 use crate::platform::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use crate::value::Value;
 
 /// What the registry held at one moment and the file did not have.
 pub(super) struct Cut {
-    pub(super) cells: Vec<Value>,
+    pub(super) cells: Blocks<Value>,
     /// What they cost.
     pub(super) bytes: usize,
 }
@@ -193,7 +194,7 @@ mod tests {
         std::thread::sleep(Duration::from_millis(40));
         assert!(is_due(&behind) && behind.is_late(0));
         behind.begin_cut();
-        behind.add(Cut { cells: Vec::new(), bytes: 7 });
+        behind.add(Cut { cells: Blocks::default(), bytes: 7 });
         // Its writes still wait, also where newer ones have come.
         behind.note_write();
         assert!(is_due(&behind) && behind.is_late(0));
@@ -207,7 +208,7 @@ mod tests {
         let behind = Behind::new(SOON);
         behind.note_write();
         behind.begin_cut();
-        behind.add(Cut { cells: Vec::new(), bytes: BYTES + 1 });
+        behind.add(Cut { cells: Blocks::default(), bytes: BYTES + 1 });
         behind.note_write();
         assert!(behind.is_late(0));
         behind.note_flush(true);

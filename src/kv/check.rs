@@ -63,7 +63,7 @@ impl Engine {
         }
         let cuts = self.behind.cuts();
         let in_cuts: HashSet<*const (), RandomState> =
-            cuts.iter().flat_map(|cut| &cut.cells).map(Value::as_ptr).collect();
+            cuts.iter().flat_map(|cut| cut.cells.iter()).map(Value::as_ptr).collect();
         let mut picture = Picture { cells: Vec::new(), forgotten: Vec::new() };
         let mut collect = |table: &Table, space: i64, prefix: &[u8]| {
             let name = |key: &[u8]| (space, [prefix, key].concat().into_boxed_slice());
@@ -93,9 +93,9 @@ pub(crate) fn check_log(
         report.add("memory", place_of(name), found);
     }
     let mut known: Option<HashMap<Name, Known, RandomState>> = picture.map(|picture| {
-            let known = |(name, cell, mark)| (name, Known { row: None, cell: Some((cell, mark)) });
-            picture.cells.into_iter().map(known).collect()
-        });
+        let known = |(name, cell, mark)| (name, Known { row: None, cell: Some((cell, mark)) });
+        picture.cells.into_iter().map(known).collect()
+    });
     let (mut last, mut rows, mut canonical) = (None, 0, Vec::new());
     let read = inspection.rows(|seq, row| {
         rows += 1;

@@ -1,7 +1,6 @@
 //! Which cells of a shard expire, soonest first.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use super::blocks::Queue;
 
 /// Points in time (milliseconds) with the hash of the key that expires then.
 ///
@@ -9,17 +8,18 @@ use std::collections::BinaryHeap;
 /// written again since.
 #[derive(Default)]
 pub(super) struct Expiries {
-    due: BinaryHeap<Reverse<(i64, u64)>>,
+    due: Queue<(i64, u64)>,
 }
 
 impl Expiries {
     pub(super) fn add(&mut self, at: i64, hash: u64) {
-        self.due.push(Reverse((at, hash)));
+        self.due.push((at, hash));
     }
 
     /// Reminders for these, and no others.
     pub(super) fn renew(&mut self, reminders: impl Iterator<Item = (i64, u64)>) {
-        self.due = reminders.map(Reverse).collect();
+        self.due = Queue::default();
+        reminders.for_each(|(at, hash)| self.add(at, hash));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -28,7 +28,7 @@ impl Expiries {
 
     /// When the next reminder is due.
     pub(super) fn next(&self) -> Option<i64> {
-        self.due.peek().map(|Reverse((at, _))| *at)
+        self.due.peek().map(|(at, _)| *at)
     }
 
     /// The hash of a reminder that is due at `now`.
@@ -36,11 +36,6 @@ impl Expiries {
         if self.next()? > now {
             return None;
         }
-        let Reverse((_, hash)) = self.due.pop()?;
-        // A crowd that has gone leaves no memory behind.
-        if self.due.capacity() > 64 && self.due.len() * 4 < self.due.capacity() {
-            self.due.shrink_to(self.due.len() * 2);
-        }
-        Some(hash)
+        self.due.pop().map(|(_, hash)| hash)
     }
 }

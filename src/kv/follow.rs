@@ -110,7 +110,8 @@ impl LogUsage {
 
     /// Accounts for rows that left the old end: they had the average size.
     pub(super) fn set_first(&mut self, first_seq: i64) {
-        let gone = (first_seq - self.first_seq).max(0) as u64;
+        // The numbers begin with 1.
+        let gone = (first_seq - self.first_seq.max(1)).max(0) as u64;
         if gone > 0 && self.rows > 0 {
             let gone = gone.min(self.rows);
             self.bytes -= self.bytes / self.rows * gone;

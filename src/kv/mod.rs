@@ -18,6 +18,7 @@
 mod background;
 mod batch;
 mod behind;
+mod blocks;
 mod check;
 mod commit;
 mod compact;

@@ -154,12 +154,7 @@ impl Shard<'_> {
     /// Puts `cell`, whose mark is set, at the place of its key's present one,
     /// which is given back, or adds it.
     #[inline(always)]
-    fn set_at(
-        &mut self,
-        place: Option<Place>,
-        hash: u64,
-        cell: Value,
-    ) -> Option<TakenOut<Value>> {
+    fn set_at(&mut self, place: Option<Place>, hash: u64, cell: Value) -> Option<TakenOut<Value>> {
         self.count_in(hash, &cell);
         let old = match place {
             Some(place) => {
@@ -242,11 +237,7 @@ impl Shard<'_> {
     /// back.
     #[inline]
     fn put(&mut self, hash: u64, cell: Value, written_behind: bool) -> Option<TakenOut<Value>> {
-        if written_behind {
-            self.set_waiting(hash, cell)
-        } else {
-            self.set(hash, cell, written(0))
-        }
+        if written_behind { self.set_waiting(hash, cell) } else { self.set(hash, cell, written(0)) }
     }
 
     /// What the cell of `key` costs, if there is one.

@@ -10,9 +10,9 @@ use std::hash::BuildHasher;
 use super::KvError;
 use super::behind::Cut;
 use super::commit::Job;
+use super::compact::Compaction;
 use super::edit::{self, Change, Edit, Outcome};
 use super::engine::Engine;
-use super::compact::Compaction;
 use super::follow::Shared;
 use super::space::Namespace;
 use super::table::{Room, cost, is_tombstone};
@@ -153,7 +153,7 @@ impl Engine {
         // behind its successor.
         let mut rows = Appender::new(log, first);
         let compaction = self.compact(log, &mut rows, usage, &plan)?;
-        for cell in plan.cuts.iter().flat_map(|cut| &cut.cells) {
+        for cell in plan.cuts.iter().flat_map(|cut| cut.cells.iter()) {
             rows.append(registry_row(cell))?;
         }
         let mut name = Vec::new();
@@ -202,9 +202,9 @@ impl Engine {
         let mut next = first + self.publish_compaction(&mut follower, first, compaction);
         for cut in &plan.cuts {
             let skipped = usize::try_from((seen + 1 - next).max(0)).unwrap_or(usize::MAX);
-            let new = cut.cells.get(skipped..).unwrap_or_default();
-            new.iter().for_each(|cell| follower.usage.add(&registry_row(cell)));
-            let freed = self.spaces.registry.land(new, next + skipped as i64);
+            let new = || cut.cells.iter().skip(skipped);
+            new().for_each(|cell| follower.usage.add(&registry_row(cell)));
+            let freed = self.spaces.registry.land(new(), next.max(seen + 1));
             self.note_growth(-(freed as isize));
             next += cut.cells.len() as i64;
         }
@@ -224,7 +224,7 @@ impl Engine {
         // that made them.
         for cut in plan.cuts {
             if let Some(Cut { mut cells, .. }) = Arc::into_inner(cut) {
-                give_back(&mut cells);
+                cells.drain().for_each(|mut block| give_back(&mut block));
             }
         }
         plan.outcomes

@@ -228,7 +228,7 @@ impl<T: IsThin, S> Drop for Cells<T, S> {
             drop(unsafe { TakenOut::<T>::new(slot.load(Ordering::Relaxed)) });
         }
         // SAFETY: as above; its cells are gone.
-        drop(unsafe { Box::from_raw(array.memory()) });
+        unsafe { buckets::free(array.memory()) };
     }
 }
 

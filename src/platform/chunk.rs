@@ -33,7 +33,7 @@ pub(super) fn map(is_huge: bool) -> Option<*mut u8> {
         }
         chunk
     };
-    tell(&REGISTER, chunk);
+    tell_of(chunk, CHUNK);
     Some(chunk.cast())
 }
 
@@ -43,7 +43,7 @@ pub(super) fn map(is_huge: bool) -> Option<*mut u8> {
 ///
 /// It is from [`map`], and nothing points into it any more.
 pub(super) unsafe fn unmap(chunk: *mut u8) {
-    tell(&UNREGISTER, chunk.cast());
+    tell_of_end(chunk.cast(), CHUNK);
     // SAFETY: as promised by the caller.
     unsafe { libc::munmap(chunk.cast(), CHUNK) };
 }
@@ -80,11 +80,21 @@ fn find(name: &CStr) -> *mut c_void {
     unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
 }
 
-fn tell(function: &AtomicPtr<c_void>, chunk: *mut c_void) {
+/// Tells LeakSanitizer, if it is there, of pages that were mapped.
+pub(super) fn tell_of(pages: *mut c_void, len: usize) {
+    tell(&REGISTER, pages, len);
+}
+
+/// Tells it of pages that are about to be unmapped.
+pub(super) fn tell_of_end(pages: *mut c_void, len: usize) {
+    tell(&UNREGISTER, pages, len);
+}
+
+fn tell(function: &AtomicPtr<c_void>, pages: *mut c_void, len: usize) {
     let function = function.load(Ordering::Acquire);
     if !function.is_null() && function != UNKNOWN {
-        // SAFETY: what has one of the two names is a function of this type. A
-        // chunk is mapped, before and after the call.
-        unsafe { std::mem::transmute::<*mut c_void, Told>(function)(chunk, CHUNK) };
+        // SAFETY: what has one of the two names is a function of this type. The
+        // pages are mapped, before and after the call.
+        unsafe { std::mem::transmute::<*mut c_void, Told>(function)(pages, len) };
     }
 }

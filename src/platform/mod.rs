@@ -18,6 +18,7 @@ mod lock;
 mod membarrier;
 pub(crate) mod newest;
 pub(crate) mod once_box;
+mod pages;
 mod pool;
 pub(crate) mod prepared;
 pub(crate) mod rcu;

@@ -135,22 +135,41 @@ impl Domain {
 /// What a thread has retired, on its way from `fresh` by `waiting` to `free`.
 struct Limbo {
     fresh: Vec<Retired>,
+    /// What of it is large.
+    large: Vec<Retired>,
     fresh_bytes: usize,
     /// Waits for `blockers` to move on.
     waiting: Vec<Retired>,
     blockers: Vec<(&'static Reader, u64)>,
     /// What nobody can see any more. One goes with each that comes, two when
-    /// there are many: so no put pays for thousands.
+    /// there are many: so no put pays for thousands. What is large goes at once.
     free: Vec<Retired>,
 }
 
-/// How many are freed for each that is retired, at most.
+/// How many small ones are freed for each that is retired, at most.
 const AT_A_TIME: usize = 2;
+/// From so many bytes on something is large.
+const LARGE: usize = 32 << 10;
+
+/// What is to be freed now.
+struct Freed {
+    few: [Option<Retired>; AT_A_TIME],
+    large: Vec<Retired>,
+}
+
+impl Freed {
+    #[inline]
+    fn free(self) {
+        self.few.into_iter().flatten().for_each(Retired::free);
+        self.large.into_iter().for_each(Retired::free);
+    }
+}
 
 impl Limbo {
     const fn new() -> Self {
         Self {
             fresh: Vec::new(),
+            large: Vec::new(),
             fresh_bytes: 0,
             waiting: Vec::new(),
             blockers: Vec::new(),
@@ -160,42 +179,55 @@ impl Limbo {
 
     /// Gives what is to be freed now.
     #[inline]
-    fn add(&mut self, retired: Retired, bytes: usize) -> [Option<Retired>; AT_A_TIME] {
-        self.fresh.push(retired);
+    fn add(&mut self, retired: Retired, bytes: usize) -> Freed {
+        if bytes < LARGE {
+            self.fresh.push(retired);
+        } else {
+            self.large.push(retired);
+        }
         // Whoever wants a turn for sure says a very large number.
         self.fresh_bytes = self.fresh_bytes.saturating_add(bytes);
-        if self.fresh.len().is_multiple_of(PORTION) || self.fresh_bytes >= PORTION_BYTES {
-            self.turn();
-        }
+        let is_full = self.fresh.len().is_multiple_of(PORTION) && !self.fresh.is_empty();
+        let large =
+            if is_full || self.fresh_bytes >= PORTION_BYTES { self.turn() } else { Vec::new() };
         let second = if self.free.len() > PORTION { self.free.pop() } else { None };
-        [self.free.pop(), second]
+        Freed { few: [self.free.pop(), second], large }
     }
 
-    /// Looks what can be freed.
+    /// Looks what can be freed; gives what of it is large.
     #[cold]
-    fn turn(&mut self) {
+    fn turn(&mut self) -> Vec<Retired> {
         self.blockers.retain(|(reader, count)| {
             reader.count.load(Ordering::Acquire) & !READS == count & !READS
         });
+        let domain = DOMAIN.get();
         if !self.blockers.is_empty() {
-            return;
+            // Whoever looks next is to free what is large: this thread may
+            // retire nothing for long.
+            domain.orphans.lock().append(&mut self.large);
+            return Vec::new();
         }
         self.free.append(&mut self.waiting);
-        let domain = DOMAIN.get();
+        let mut large = std::mem::take(&mut self.large);
         self.fresh.append(&mut domain.orphans.lock());
         self.fresh_bytes = 0;
         if domain.barrier.in_all() {
             domain.blockers(&mut self.blockers);
-            let next = if self.blockers.is_empty() { &mut self.free } else { &mut self.waiting };
-            next.append(&mut self.fresh);
+            if self.blockers.is_empty() {
+                self.free.append(&mut self.fresh);
+                return large;
+            }
+            self.waiting.append(&mut self.fresh);
+            domain.orphans.lock().append(&mut large);
         } else {
             // Rather lost than freed under a reader.
-            self.fresh.drain(..).for_each(std::mem::forget);
+            self.fresh.drain(..).chain(large).for_each(std::mem::forget);
         }
+        Vec::new()
     }
 
     fn all(self) -> impl Iterator<Item = Retired> {
-        self.fresh.into_iter().chain(self.waiting).chain(self.free)
+        self.fresh.into_iter().chain(self.large).chain(self.waiting).chain(self.free)
     }
 }
 
@@ -312,7 +344,7 @@ pub(super) fn retire(retired: Retired, bytes: usize) {
     let mut retired = Some(retired);
     let add = |local: &Local| Some(local.limbo()?.add(retired.take()?, bytes));
     match LOCAL.try_with(add) {
-        Ok(Some(free)) => free.into_iter().flatten().for_each(Retired::free),
+        Ok(Some(freed)) => freed.free(),
         // The thread is ending.
         _ => DOMAIN.get().orphans.lock().extend(retired),
     }
@@ -338,8 +370,9 @@ pub(super) fn give_away(retired: Vec<Retired>) {
 pub(crate) fn tidy() {
     let take = |local: &Local| {
         let mut limbo = local.limbo()?;
-        limbo.turn();
-        Some(std::mem::take(&mut limbo.free))
+        let mut free = limbo.turn();
+        free.append(&mut limbo.free);
+        Some(free)
     };
     let free = LOCAL.try_with(take).ok().flatten();
     free.unwrap_or_default().into_iter().for_each(Retired::free);
@@ -410,9 +443,36 @@ mod tests {
             // SAFETY: a leaked atomic may be poisoned at any time.
             let retired =
                 unsafe { Retired::new(ptr::from_ref(leaked(1)).cast_mut().cast(), poison) };
-            assert!(limbo.add(retired, bytes).iter().all(Option::is_none));
+            let freed = limbo.add(retired, bytes);
+            assert!(freed.few.iter().all(Option::is_none) && freed.large.is_empty());
         }
         assert!(limbo.fresh_bytes >= PORTION_BYTES);
+    }
+
+    #[test]
+    fn what_is_large_goes_at_once_when_nobody_reads() {
+        // A thread that seldom retires anything small has freed all its large
+        // ones, but for those that other tests' readers may see.
+        std::thread::spawn(|| {
+            let cells: Vec<_> = (0..1000).map(leaked).collect();
+            for cell in &cells {
+                give_up(cell);
+            }
+            while cells.iter().any(|cell| cell.load(Ordering::SeqCst) != usize::MAX) {
+                tidy();
+                std::thread::yield_now();
+            }
+            let freed: &'static AtomicUsize = leaked(1);
+            let mut tries = 0;
+            // The barrier may meet a reader; mostly there is none.
+            while freed.load(Ordering::SeqCst) == 1 && tries < 10_000 {
+                give_up(if tries == 0 { freed } else { leaked(1) });
+                tries += 1;
+            }
+            assert!(tries < 10_000, "it waits for others of its kind");
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

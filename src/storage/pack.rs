@@ -9,8 +9,8 @@
 //! unsigned LEB128; of negative times, which clocks before 1970 give, the bits
 //! are taken as they are.
 
-use super::log::{Log, Row, RowRef};
 use super::StorageError;
+use super::log::{Log, Row, RowRef};
 use crate::value::Stamp;
 
 /// Added to the space of a pack's rows.
@@ -223,7 +223,8 @@ mod tests {
                 }
             }
         }
-        for (last, count) in [(100, 99), (100, 101), (99, 100), (100, 0), (100, -1), (5, i64::MIN)] {
+        for (last, count) in [(100, 99), (100, 101), (99, 100), (100, 0), (100, -1), (5, i64::MIN)]
+        {
             assert!(decode(0, last, count, &good, |_| {}).is_err(), "{count} up to {last}");
         }
     }

@@ -29,9 +29,8 @@ impl Session {
     /// Gives back some pages if most are free, as the file system sees it with
     /// the next checkpoint. Tells how many. Not in a transaction.
     pub(super) fn shrink(&self) -> Result<u64, StorageError> {
-        let figure = |name| {
-            self.with(|it| it.pragma_query_value(None, name, |row| row.get::<_, i64>(0)))
-        };
+        let figure =
+            |name| self.with(|it| it.pragma_query_value(None, name, |row| row.get::<_, i64>(0)));
         let (pages, free) = (figure("page_count")?, figure("freelist_count")?);
         if free < FEWEST || free <= pages / 2 {
             return Ok(0);

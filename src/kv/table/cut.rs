@@ -16,6 +16,8 @@ use std::sync::atomic::Ordering;
 
 use super::mark::{Mark, Parity, State, written};
 use super::{Padded, Shard, Table, cost, is_tombstone};
+use crate::kv::blocks::Blocks;
+use crate::platform::cells::TakenOut;
 use crate::platform::clock;
 use crate::value::Value;
 
@@ -27,10 +29,10 @@ impl Table {
     /// Takes everything that waits at this moment. The cells are in flight from
     /// then on: the caller keeps them until the file has them
     /// ([`Table::land`]). One at a time.
-    pub(in crate::kv) fn take_cut(&self) -> Vec<Value> {
+    pub(in crate::kv) fn take_cut(&self) -> Blocks<Value> {
         let closed = Parity::of(self.epoch.fetch_add(1, Ordering::Relaxed));
         let now = clock::now_millis();
-        let mut cut = Vec::new();
+        let mut cut = Blocks::default();
         for Padded(cells) in &self.shards {
             let mut shard = self.locked(cells);
             let hashes = shard.cells.waiting.take(closed, &self.waiting_bytes);
@@ -46,17 +48,23 @@ impl Table {
                 drop(shard);
                 shard = self.locked(cells);
             }
-            cut.append(&mut shard.cells.waiting.displaced);
+            std::mem::take(&mut shard.cells.waiting.displaced)
+                .into_iter()
+                .for_each(|it| cut.push(it));
             shard.cells.waiting.reuse(closed, hashes);
         }
         cut
     }
 
-    /// The cells of a cut are in the file, as the rows from `first` on. Tells
-    /// how many bytes that freed: the names of deleted keys.
-    pub(in crate::kv) fn land(&self, cut: &[Value], first: i64) -> usize {
+    /// Cells of a cut are in the file, as the rows from `first` on. Tells how
+    /// many bytes that freed: the names of deleted keys.
+    pub(in crate::kv) fn land<'c>(
+        &self,
+        cells: impl Iterator<Item = &'c Value>,
+        first: i64,
+    ) -> usize {
         let mut freed = 0;
-        let mut rows = cut.iter().zip(first..);
+        let mut rows = cells.zip(first..);
         let mut gone = Vec::with_capacity(AT_A_TIME);
         let mut next = rows.next();
         while let Some((cell, _)) = next {
@@ -85,7 +93,7 @@ impl Table {
 impl Shard<'_> {
     /// Puts a waiting cell with this hash in flight. Two keys can share a hash:
     /// both are listed then, and each entry takes one of them.
-    fn take_off(&mut self, hash: u64, closed: Parity, now: i64, cut: &mut Vec<Value>) {
+    fn take_off(&mut self, hash: u64, closed: Parity, now: i64, cut: &mut Blocks<Value>) {
         let waits = |cell: &Value| Mark::of(cell).state == State::Waiting(closed);
         let Some((_, cell)) = self.cells.find_hashed(hash, |it| self.hashing.of_cell(it), waits)
         else {
@@ -104,12 +112,7 @@ impl Shard<'_> {
     }
 
     /// A cell of a cut is in the file. Gives it if it goes: a tombstone.
-    fn land(
-        &mut self,
-        hash: u64,
-        cell: &Value,
-        seq: i64,
-    ) -> Option<crate::platform::cells::TakenOut<Value>> {
+    fn land(&mut self, hash: u64, cell: &Value, seq: i64) -> Option<TakenOut<Value>> {
         match Mark::of(cell).state {
             State::InFlight if is_tombstone(cell) => return self.remove(hash, cell.key()),
             State::InFlight => written(seq).set(cell),

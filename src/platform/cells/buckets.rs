@@ -1,8 +1,10 @@
 //! Buckets: slots for pointers to cells, and what tells them apart.
 
+use std::alloc::{Layout, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ptr;
 
+use crate::platform::pages;
 use crate::platform::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// Slots of a bucket.
@@ -89,9 +91,19 @@ pub(super) const FEWEST: usize = 2;
 impl Array {
     /// Buckets that are empty, a power of two of them, [`FEWEST`] or more.
     pub(super) fn new(buckets: usize) -> Self {
-        let new: Box<[Bucket]> = (0..buckets).map(|_| Bucket::default()).collect();
         let shift = (u64::BITS - buckets.trailing_zeros()) as usize;
-        let address = Box::into_raw(new).cast::<Bucket>();
+        let len = buckets * size_of::<Bucket>();
+        let address = if pages::serves(len) {
+            let address = pages::map(len).cast::<Bucket>();
+            if address.is_null() {
+                handle_alloc_error(Layout::new::<Bucket>());
+            }
+            // Zeros are empty buckets: no tags, and null pointers.
+            address
+        } else {
+            let new: Box<[Bucket]> = (0..buckets).map(|_| Bucket::default()).collect();
+            Box::into_raw(new).cast::<Bucket>()
+        };
         Self { tagged: address.map_addr(|address| address | shift << SHIFT_AT) }
     }
 
@@ -118,13 +130,30 @@ impl Array {
         Buckets { first, shift: (self.tagged.addr() >> SHIFT_AT) as u8, _array: PhantomData }
     }
 
-    /// The memory that [`Array::new`] took, to be freed as a box. Its address is
+    /// The memory that [`Array::new`] took, for [`free`]. Its address is
     /// as it is: tools that look for leaks take a pointer with something in its
     /// top byte for none.
     pub(super) fn memory(self) -> *mut [Bucket] {
         let address = self.tagged.map_addr(|address| (address & !HELD) << 8 >> 8);
         let shift = (self.tagged.addr() >> SHIFT_AT) as u32;
         ptr::slice_from_raw_parts_mut(address, 1 << (u64::BITS - shift))
+    }
+}
+
+/// Frees the memory of an array; what is in its slots is not looked at.
+///
+/// # Safety
+///
+/// It is from [`Array::memory`], and nobody has the array any more.
+pub(super) unsafe fn free(memory: *mut [Bucket]) {
+    let len = memory.len() * size_of::<Bucket>();
+    // SAFETY: as promised by the caller; `Array::new` chose by the same length.
+    unsafe {
+        if pages::serves(len) {
+            pages::unmap(memory.cast(), len);
+        } else {
+            drop(Box::from_raw(memory));
+        }
     }
 }
 

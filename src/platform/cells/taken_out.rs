@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 
-use super::buckets::{Array, Bucket};
+use super::buckets::{self, Array, Bucket};
 use super::slot::from_slot;
 use crate::platform::rcu::{self, Retired};
 use crate::platform::sync::atomic::Ordering;
@@ -135,27 +135,31 @@ fn boxed(array: Array) -> *mut () {
 
 /// # Safety
 ///
-/// The pointer is from [`boxed`] and is not used again; nobody has the array.
-unsafe fn unboxed(memory: *mut ()) -> Box<[Bucket]> {
+/// The pointer is from [`boxed`] and is not used again.
+unsafe fn unboxed(memory: *mut ()) -> *mut [Bucket] {
     // SAFETY: as promised by the caller.
-    unsafe { Box::from_raw(*Box::from_raw(memory.cast::<*mut [Bucket]>())) }
+    *unsafe { Box::from_raw(memory.cast::<*mut [Bucket]>()) }
 }
 
 /// # Safety
 ///
-/// As for [`unboxed`].
+/// As for [`unboxed`]; nobody has the array.
 unsafe fn free_array(memory: *mut ()) {
     // SAFETY: as promised by the caller.
-    drop(unsafe { unboxed(memory) });
+    unsafe { buckets::free(unboxed(memory)) };
 }
 
 /// # Safety
 ///
-/// As for [`unboxed`]; the cells go with the array.
+/// As for [`free_array`]; the cells go with the array.
 unsafe fn free_with_cells<T: IsThin>(memory: *mut ()) {
     // SAFETY: as promised by the caller.
-    for cell in unsafe { unboxed(memory) }.iter().flat_map(Bucket::taken) {
+    let array = unsafe { unboxed(memory) };
+    // SAFETY: it lives until it is freed below.
+    for cell in unsafe { &*array }.iter().flat_map(Bucket::taken) {
         // SAFETY: the count goes with the slot.
         drop(unsafe { from_slot::<T>(cell.load(Ordering::Relaxed)) });
     }
+    // SAFETY: as promised by the caller.
+    unsafe { buckets::free(array) };
 }

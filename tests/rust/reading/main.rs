@@ -57,6 +57,19 @@ mod platform {
         pub use super::sync::{Mutex as Lock, MutexGuard as LockGuard};
     }
 
+    /// No model has an array that is large enough.
+    pub mod pages {
+        pub fn serves(_: usize) -> bool {
+            false
+        }
+
+        pub fn map(_: usize) -> *mut u8 {
+            std::ptr::null_mut()
+        }
+
+        pub unsafe fn unmap(_: *mut u8, _: usize) {}
+    }
+
     /// As the library's, of loom.
     pub mod sync {
         pub use loom::sync::MutexGuard;
