@@ -25,7 +25,7 @@ use super::follow::{Follower, LogUsage};
 use super::key;
 use super::space::Namespace;
 use super::transaction::Plan;
-use crate::platform::rcu;
+use crate::platform::{pool, rcu};
 use crate::storage::{Appender, Log, Row, SPACE_REGISTRY, SPACE_STORE, ScannedRow};
 use crate::value::Value;
 
@@ -201,8 +201,10 @@ impl Engine {
     /// there is more to do.
     pub(super) fn tidy(&self) -> bool {
         let gave_back = || matches!(self.submit(Job::Shrink), Ok(Outcome::Count(1..)));
-        // Cells that wait to be freed hold the memory around them.
+        // Cells that wait to be freed, and pieces that wait to be used again,
+        // keep the memory around them.
         rcu::tidy();
+        pool::tidy();
         self.tidy_log() || gave_back()
     }
 

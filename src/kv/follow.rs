@@ -5,6 +5,7 @@
 //! load, and reads the new rows only when it moved. Opening is the same: there
 //! everything is new.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashSet;
@@ -91,6 +92,9 @@ pub(super) struct Follower {
     pub(super) last_seq: i64,
     /// The rows of the log as of then.
     pub(super) usage: LogUsage,
+    /// The numbers that the rows of the registry's cuts have in the commit that
+    /// is under way: rows of others may say the same.
+    pub(super) own: Range<i64>,
 }
 
 /// What the rows of the log take up, about.
@@ -126,7 +130,7 @@ const ROW_OVERHEAD: usize = 20;
 
 impl Follower {
     pub(super) fn new(reader: Log) -> Self {
-        Self { reader: Some(reader), last_seq: 0, usage: LogUsage::default() }
+        Self { reader: Some(reader), last_seq: 0, usage: LogUsage::default(), own: 0..0 }
     }
 }
 
@@ -236,6 +240,7 @@ impl Engine {
             follower.usage.first_seq = extent.first;
         }
         let mut canonical = Vec::new();
+        let own = follower.own.clone();
         while follower.last_seq < extent.last {
             let from = follower.last_seq;
             let mut fault = None;
@@ -243,7 +248,7 @@ impl Engine {
                 if fault.is_some() {
                     return;
                 }
-                match self.take_in_row(&row, &mut canonical) {
+                match self.take_in_row(&row, own.contains(&row.seq), &mut canonical) {
                     Ok(()) => {
                         also(&row);
                         follower.last_seq = row.seq;
@@ -278,8 +283,13 @@ impl Engine {
         }
     }
 
-    /// One row into memory.
-    fn take_in_row(&self, row: &RowRef<'_>, canonical: &mut Vec<u8>) -> Result<(), String> {
+    /// One row into memory. `is_own`: it is of a cut of this process.
+    fn take_in_row(
+        &self,
+        row: &RowRef<'_>,
+        is_own: bool,
+        canonical: &mut Vec<u8>,
+    ) -> Result<(), String> {
         let fault = |what: &str| Err(format!("acervo_kv row {}: {what}", row.seq));
         let (prefix, key) = match row.space {
             SPACE_REGISTRY => (&[][..], row.name),
@@ -297,11 +307,11 @@ impl Engine {
         }
         let cell = Value::stored(key, canonical, row.stamp);
         let grown = if row.space == SPACE_REGISTRY {
-            self.logged_registry().take_in(cell, row.seq)
+            self.logged_registry().take_in(cell, row.seq, is_own)
         } else {
             match self.spaces.find(prefix) {
                 None if is_tombstone(&cell) => 0,
-                _ => self.spaces.namespace(prefix).table.take_in(cell, row.seq),
+                _ => self.spaces.namespace(prefix).table.take_in(cell, row.seq, false),
             }
         };
         self.note_growth(grown);

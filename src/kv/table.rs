@@ -500,16 +500,16 @@ impl Table {
 
     /// Takes in a row of the log: `cell` is the latest state of its key in the
     /// file, as row `seq`. A cell that is not written yet stays; it will be the
-    /// later one. One that is on its way is written when its row comes by here:
-    /// what another process wrote after that is later. Tells by how many bytes
-    /// the table grew.
-    pub(super) fn take_in(&self, cell: Value, seq: i64) -> isize {
+    /// later one. One that is on its way is written when its row comes by here
+    /// (`is_own`: the row is of a cut of ours): what another process wrote after
+    /// that is later. Tells by how many bytes the table grew.
+    pub(super) fn take_in(&self, cell: Value, seq: i64, is_own: bool) -> isize {
         let hash = self.hash(cell.key());
         let mut shard = self.shard(hash);
         let before = shard.cells.bytes;
         let stays = shard.find(hash, cell.key()).is_some_and(|present| {
             let mark = Mark::of(&present);
-            let is_row = mark.state == State::InFlight && is_row_of(&cell, &present);
+            let is_row = is_own && mark.state == State::InFlight && is_row_of(&cell, &present);
             if is_row {
                 // The cut finds nothing left to do.
                 written(seq).set(&present);

@@ -126,6 +126,7 @@ impl Engine {
     ) -> Result<(Vec<Result<Outcome, KvError>>, bool), KvError> {
         log.begin()?;
         let result = self.commit(shared, log, jobs);
+        shared.follower.lock().own = 0..0;
         if result.is_err() {
             log.roll_back();
         }
@@ -151,11 +152,13 @@ impl Engine {
         let plan = self.plan(jobs);
         // What moves comes before what is new: a row that moves never stands
         // behind its successor.
-        let mut rows = Appender::new(log, first);
+        let mut rows = Appender::new(log, first, plan.appends().0 + plan.compact_rows);
         let compaction = self.compact(log, &mut rows, usage, &plan)?;
+        let first_own = rows.next();
         for cell in plan.cuts.iter().flat_map(|cut| cut.cells.iter()) {
             rows.append(registry_row(cell))?;
         }
+        shared.follower.lock().own = first_own..rows.next();
         let mut name = Vec::new();
         for write in &plan.pending {
             rows.append(store_row(write, &mut name))?;
@@ -213,7 +216,7 @@ impl Engine {
         for write in plan.pending {
             if next > seen {
                 follower.usage.add(&store_row(&write, &mut name));
-                let grown = write.namespace.table.take_in(write.cell, next);
+                let grown = write.namespace.table.take_in(write.cell, next, false);
                 self.note_growth(grown);
             }
             next += 1;
@@ -234,7 +237,7 @@ impl Engine {
     fn in_memory(&self, jobs: Vec<Job>) -> Vec<Result<Outcome, KvError>> {
         let (pending, outcomes) = self.decide(jobs);
         for write in pending {
-            let grown = write.namespace.table.take_in(write.cell, 0);
+            let grown = write.namespace.table.take_in(write.cell, 0, false);
             self.note_growth(grown);
         }
         outcomes

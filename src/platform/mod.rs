@@ -19,7 +19,7 @@ mod membarrier;
 pub(crate) mod newest;
 pub(crate) mod once_box;
 mod pages;
-mod pool;
+pub(crate) mod pool;
 pub(crate) mod prepared;
 pub(crate) mod rcu;
 pub(crate) mod shared_counter;

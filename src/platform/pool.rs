@@ -84,6 +84,16 @@ pub(super) unsafe fn give(piece: *mut u8, layout: Layout) {
     }
 }
 
+/// Gives all spare pieces of this thread back. One here and there keeps the
+/// memory around it.
+pub(crate) fn tidy() {
+    let _ = POOL.try_with(|pool| {
+        let is_open = pool.is_open.get();
+        pool.close();
+        pool.is_open.set(is_open);
+    });
+}
+
 /// How many pieces of each class a thread keeps.
 static KEPT_OF: [u32; CLASSES] = {
     let mut kept = [0; CLASSES];

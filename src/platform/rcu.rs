@@ -370,12 +370,10 @@ pub(super) fn give_away(retired: Vec<Retired>) {
 pub(crate) fn tidy() {
     let take = |local: &Local| {
         let mut limbo = local.limbo()?;
-        let mut free = limbo.turn();
-        free.append(&mut limbo.free);
-        Some(free)
+        Some([limbo.turn(), std::mem::take(&mut limbo.free)])
     };
     let free = LOCAL.try_with(take).ok().flatten();
-    free.unwrap_or_default().into_iter().for_each(Retired::free);
+    free.into_iter().flatten().flatten().for_each(Retired::free);
 }
 
 #[cfg(test)]

@@ -21,12 +21,16 @@ const LIMIT: usize = 3900;
 const LARGEST: usize = 1024;
 /// Fewer rows than this stand alone.
 const FEWEST: usize = 16;
+/// Where fewer rows are appended at once, all stand alone: packs win nothing
+/// there, and rows can be looked at with any SQLite.
+const MANY: u64 = 256;
 
 /// Appends rows under consecutive numbers, packing what may be packed.
 pub(crate) struct Appender<'a> {
     log: &'a Log,
     /// The number of the next row.
     next: i64,
+    packs: bool,
     /// Rows that are not in the table yet, of one space.
     space: i64,
     count: usize,
@@ -34,9 +38,9 @@ pub(crate) struct Appender<'a> {
 }
 
 impl<'a> Appender<'a> {
-    /// For rows from number `next` on.
-    pub(crate) fn new(log: &'a Log, next: i64) -> Self {
-        Self { log, next, space: 0, count: 0, bytes: Vec::new() }
+    /// For rows from number `next` on, about `rows` of them.
+    pub(crate) fn new(log: &'a Log, next: i64, rows: u64) -> Self {
+        Self { log, next, packs: rows >= MANY, space: 0, count: 0, bytes: Vec::new() }
     }
 
     /// The number of the next row.
@@ -47,7 +51,7 @@ impl<'a> Appender<'a> {
     /// Appends a row.
     pub(crate) fn append(&mut self, row: Row<'_>) -> Result<(), StorageError> {
         let len = row.name.len() + row.value.len();
-        if len > LARGEST {
+        if !self.packs || len > LARGEST {
             self.write()?;
             self.log.append(self.next, row)?;
         } else {

@@ -301,12 +301,35 @@ fn what_others_wrote_after_a_cell_on_its_way_is_later() {
             rows.reverse();
         }
         for (row, seq) in rows.into_iter().zip(2..) {
-            table.take_in(row, seq);
+            let is_own = seq == if is_ours_later { 3 } else { 2 };
+            table.take_in(row, seq, is_own);
         }
         table.land(cut.iter(), if is_ours_later { 3 } else { 2 });
         let expected = if is_ours_later { ours } else { theirs };
         let found = table.get(b"key").map(|cell| number(&cell));
         assert_eq!(found, expected, "{ours:?} {theirs:?} {is_ours_later}");
         assert_nothing_is_forgotten(&table);
+    }
+}
+
+#[test]
+fn a_row_of_others_that_says_the_same_as_a_cell_on_its_way_is_not_its_row() {
+    for (is_put_again, is_followed) in [(false, false), (false, true), (true, false), (true, true)]
+    {
+        let table = Table::new(1);
+        let cell = |value| cell(b"key", Some(value), 0);
+        table.edit(b"key", Edit::Put(cell(1)), true, ROOM).unwrap();
+        let cut = table.take_cut();
+        // Theirs come first, and ours follows them.
+        table.take_in(cell(1), 1, false);
+        if is_followed {
+            table.take_in(cell(7), 2, false);
+        }
+        if is_put_again {
+            table.edit(b"key", Edit::Put(cell(2)), true, ROOM).unwrap();
+        }
+        table.land(cut.iter(), 3);
+        assert_eq!(table.mark(b"key").unwrap().seq, 3);
+        assert_eq!(number(&table.get(b"key").unwrap()), if is_put_again { 2 } else { 1 });
     }
 }
