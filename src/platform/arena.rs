@@ -95,6 +95,8 @@ struct Slab {
     fresh: u32,
     /// Pieces that somebody has.
     taken: u32,
+    /// Nobody has written to it since the system had its pages.
+    is_untouched: bool,
     /// In the list that it is in, if it is in one.
     next: *mut Slab,
     previous: *mut Slab,
@@ -224,6 +226,13 @@ pub(super) unsafe fn give(class: usize, mut pieces: Pieces) {
     }
 }
 
+/// Gives pages that nothing stands on to the system.
+pub(super) fn tidy() {
+    if is_on() {
+        ARENA.get().lock().tidy();
+    }
+}
+
 impl Arena {
     fn take(&mut self, class: usize, wanted: u32, pieces: &mut Pieces) {
         while pieces.len() < wanted {
@@ -259,6 +268,7 @@ impl Arena {
             let head = head_of(slab.cast());
             self.idle -= usize::from((*head).used == 0);
             (*head).used += 1;
+            (*slab).is_untouched = false;
             (*slab).spare = Pieces::NONE;
             (*slab).fresh = (SLAB / size_of(class)) as u32;
             self.partial[class].add(slab);
@@ -275,6 +285,7 @@ impl Arena {
         unsafe {
             (*head).generation = fork::generation();
             for number in 1..SLABS {
+                (*head).slabs[number].is_untouched = true;
                 self.empty.add(&raw mut (*head).slabs[number]);
             }
         }
@@ -307,6 +318,23 @@ impl Arena {
                 if (*head).used == 0 {
                     self.rest(head);
                 }
+            }
+        }
+    }
+
+    /// Gives the pages of slabs to the system that nobody has a piece of. Where
+    /// few cells are left of many, each keeps a chunk; here they keep a slab.
+    fn tidy(&mut self) {
+        let mut slab = self.empty.first;
+        // SAFETY: what is in the list lives, and nobody has a piece of it: what
+        // its pages hold is nothing.
+        unsafe {
+            while let Some(empty) = slab.as_mut() {
+                if !empty.is_untouched {
+                    empty.is_untouched = true;
+                    chunk::forget(start_of(empty), SLAB);
+                }
+                slab = empty.next;
             }
         }
     }
@@ -346,12 +374,24 @@ unsafe fn next_piece(slab: *mut Slab, class: usize) -> Option<*mut u8> {
         }
         let fresh = (*slab).fresh.checked_sub(1)?;
         (*slab).fresh = fresh;
-        let head = head_of(slab.cast());
-        let number = slab.offset_from_unsigned(&raw const (*head).slabs[0]);
         let size = size_of(class);
         let last = (SLAB / size) as u32;
         // From its start on, so that pages are used one after the other.
-        Some(head.cast::<u8>().add(number * SLAB + (last - 1 - fresh) as usize * size))
+        Some(start_of(slab).add((last - 1 - fresh) as usize * size))
+    }
+}
+
+/// Where the pieces of a slab begin.
+///
+/// # Safety
+///
+/// The slab lives.
+unsafe fn start_of(slab: *mut Slab) -> *mut u8 {
+    // SAFETY: as promised by the caller; a slab is one of its chunk's.
+    unsafe {
+        let head = head_of(slab.cast());
+        let number = slab.offset_from_unsigned(&raw const (*head).slabs[0]);
+        head.cast::<u8>().add(number * SLAB)
     }
 }
 
@@ -383,6 +423,39 @@ mod tests {
                 }
             }
             assert_eq!((arena.chunks, arena.idle), (1, 1));
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_many_keeps_its_slab_and_not_its_chunk() {
+        let (mut arena, mut left) = (Arena::default(), Vec::new());
+        let class = class_of(64);
+        let mut pieces = Pieces::NONE;
+        arena.take(class, 200_000, &mut pieces);
+        for number in 0.. {
+            let Some(piece) = pieces.pop() else { break };
+            // SAFETY: taken above, of this class; as large as it says.
+            unsafe {
+                if number % 30_000 == 0 {
+                    piece.write_bytes(number as u8, 64);
+                    left.push((piece, number as u8));
+                } else {
+                    arena.give(class, piece);
+                }
+            }
+        }
+        assert!(arena.chunks > 5);
+        arena.tidy();
+        // What was given to the system is zeros, and can be taken again.
+        let mut pieces = Pieces::NONE;
+        arena.take(class, 100_000, &mut pieces);
+        while let Some(piece) = pieces.pop() {
+            // SAFETY: taken just now.
+            unsafe { piece.write_bytes(0xaa, 64) };
+        }
+        for (piece, byte) in left {
+            // SAFETY: nobody else has it.
+            assert!(unsafe { std::slice::from_raw_parts(piece, 64) }.iter().all(|&it| it == byte));
         }
     }
 

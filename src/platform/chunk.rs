@@ -48,6 +48,16 @@ pub(super) unsafe fn unmap(chunk: *mut u8) {
     unsafe { libc::munmap(chunk.cast(), CHUNK) };
 }
 
+/// Gives pages to the system; when they are touched again they are zeros.
+///
+/// # Safety
+///
+/// They lie in a chunk, begin with a page, and nobody needs what they hold.
+pub(super) unsafe fn forget(pages: *mut u8, len: usize) {
+    // SAFETY: as promised by the caller. If it fails they stay as they are.
+    unsafe { libc::madvise(pages.cast(), len, libc::MADV_DONTNEED) };
+}
+
 /// What a function of LeakSanitizer is told about: memory where pointers are.
 type Told = unsafe extern "C" fn(*const c_void, usize);
 

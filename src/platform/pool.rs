@@ -84,14 +84,15 @@ pub(super) unsafe fn give(piece: *mut u8, layout: Layout) {
     }
 }
 
-/// Gives all spare pieces of this thread back. One here and there keeps the
-/// memory around it.
+/// Gives all spare pieces of this thread back, as one here and there keeps the
+/// memory around it, and what is free then to the system.
 pub(crate) fn tidy() {
     let _ = POOL.try_with(|pool| {
         let is_open = pool.is_open.get();
         pool.close();
         pool.is_open.set(is_open);
     });
+    arena::tidy();
 }
 
 /// How many pieces of each class a thread keeps.

@@ -188,15 +188,19 @@ impl Limbo {
         // Whoever wants a turn for sure says a very large number.
         self.fresh_bytes = self.fresh_bytes.saturating_add(bytes);
         let is_full = self.fresh.len().is_multiple_of(PORTION) && !self.fresh.is_empty();
-        let large =
-            if is_full || self.fresh_bytes >= PORTION_BYTES { self.turn() } else { Vec::new() };
+        let large = if is_full || self.fresh_bytes >= PORTION_BYTES {
+            self.turn(is_full)
+        } else {
+            Vec::new()
+        };
         let second = if self.free.len() > PORTION { self.free.pop() } else { None };
         Freed { few: [self.free.pop(), second], large }
     }
 
-    /// Looks what can be freed; gives what of it is large.
+    /// Looks what can be freed; gives what of it is large. `adopts`: takes what
+    /// other threads have left along.
     #[cold]
-    fn turn(&mut self) -> Vec<Retired> {
+    fn turn(&mut self, adopts: bool) -> Vec<Retired> {
         self.blockers.retain(|(reader, count)| {
             reader.count.load(Ordering::Acquire) & !READS == count & !READS
         });
@@ -209,7 +213,9 @@ impl Limbo {
         }
         self.free.append(&mut self.waiting);
         let mut large = std::mem::take(&mut self.large);
-        self.fresh.append(&mut domain.orphans.lock());
+        if adopts {
+            self.fresh.append(&mut domain.orphans.lock());
+        }
         self.fresh_bytes = 0;
         if domain.barrier.in_all() {
             domain.blockers(&mut self.blockers);
@@ -370,7 +376,7 @@ pub(super) fn give_away(retired: Vec<Retired>) {
 pub(crate) fn tidy() {
     let take = |local: &Local| {
         let mut limbo = local.limbo()?;
-        Some([limbo.turn(), std::mem::take(&mut limbo.free)])
+        Some([limbo.turn(true), std::mem::take(&mut limbo.free)])
     };
     let free = LOCAL.try_with(take).ok().flatten();
     free.into_iter().flatten().flatten().for_each(Retired::free);

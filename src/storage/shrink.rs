@@ -36,7 +36,14 @@ impl Session {
             return Ok(0);
         }
         if figure("auto_vacuum")? == INCREMENTAL {
-            self.run_all(&format!("PRAGMA incremental_vacuum({PORTION})"))?;
+            // It gives a row for each page, and stops where nobody asks for more.
+            let sql = format!("PRAGMA incremental_vacuum({PORTION})");
+            self.with(|it| {
+                let mut statement = it.prepare(&sql)?;
+                let mut rows = statement.query([])?;
+                while rows.next()?.is_some() {}
+                Ok(())
+            })?;
         } else if (pages - free) * figure("page_size")? <= ANEW {
             self.run_all(&format!("PRAGMA auto_vacuum = {INCREMENTAL}; VACUUM"))?;
         }
