@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::blocks::Blocks;
+use super::table::cost;
 use crate::platform::clock;
 use crate::platform::sync::Mutex;
 use crate::platform::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -20,6 +21,15 @@ pub(super) struct Cut {
     pub(super) cells: Blocks<Value>,
     /// What they cost.
     pub(super) bytes: usize,
+    /// Since when the oldest of the writes waits, about.
+    since: Instant,
+}
+
+impl Cut {
+    pub(super) fn new(cells: Blocks<Value>, since: Instant) -> Self {
+        let bytes = cells.iter().map(cost).sum();
+        Self { cells, bytes, since }
+    }
 }
 
 /// How far the file is behind.
@@ -39,8 +49,8 @@ pub(super) struct Behind {
 struct State {
     /// Oldest first. They stay here until the file has them.
     cuts: VecDeque<Arc<Cut>>,
-    /// Since when the oldest write of the cuts waits.
-    in_flight: Option<Instant>,
+    /// Since when the oldest write of a cut waits that is being taken.
+    taken: Option<Instant>,
     /// Since when the oldest write waits that is in no cut, about.
     waiting: Option<Instant>,
     /// The file cannot be written: writes stay in memory, and nobody waits.
@@ -49,7 +59,7 @@ struct State {
 
 impl State {
     fn oldest(&self) -> Option<Instant> {
-        self.in_flight.or(self.waiting)
+        self.cuts.front().map(|cut| cut.since).or(self.taken).or(self.waiting)
     }
 }
 
@@ -110,23 +120,41 @@ impl Behind {
                 || age.zip(self.bound).is_some_and(|(age, bound)| age >= bound))
     }
 
-    /// A cut is about to be taken: every write from here on has to say when it
-    /// came, and to wake who writes.
-    pub(super) fn begin_cut(&self) {
+    /// Takes a cut by `take` and keeps it, unless nothing waits. Every write
+    /// that is not in the cut has to say when it came, and to wake who writes.
+    pub(super) fn cut(&self, take: impl FnOnce() -> Blocks<Value>) {
         self.due.store(ALWAYS, Ordering::Release);
+        let since = {
+            let mut state = self.state.lock();
+            state.taken = state.waiting.take();
+            state.taken.unwrap_or_else(Instant::now)
+        };
+        let cut = Cut::new(take(), since);
         let mut state = self.state.lock();
-        let waiting = state.waiting.take();
-        state.in_flight = state.in_flight.or(waiting);
+        state.taken = None;
+        if !cut.cells.is_empty() {
+            state.cuts.push_back(Arc::new(cut));
+        }
     }
 
-    /// A cut was taken.
-    pub(super) fn add(&self, cut: Cut) {
-        self.state.lock().cuts.push_back(Arc::new(cut));
+    /// The oldest cuts that are not in the file: up to so many bytes, but one
+    /// at least if there is one.
+    pub(super) fn cuts(&self, bytes: usize) -> Vec<Arc<Cut>> {
+        let mut left = bytes;
+        let mut cuts = Vec::new();
+        for cut in &self.state.lock().cuts {
+            if !cuts.is_empty() && cut.bytes > left {
+                break;
+            }
+            left = left.saturating_sub(cut.bytes);
+            cuts.push(Arc::clone(cut));
+        }
+        cuts
     }
 
-    /// The cuts that are not in the file, oldest first.
-    pub(super) fn cuts(&self) -> Vec<Arc<Cut>> {
-        self.state.lock().cuts.iter().map(Arc::clone).collect()
+    /// Whether there are cuts that are not in the file.
+    pub(super) fn has_cuts(&self) -> bool {
+        !self.state.lock().cuts.is_empty()
     }
 
     /// So many of the oldest cuts are in the file.
@@ -138,9 +166,6 @@ impl Behind {
     pub(super) fn note_flush(&self, has_failed: bool) {
         let mut state = self.state.lock();
         state.is_failing = has_failed;
-        if state.cuts.is_empty() {
-            state.in_flight = None;
-        }
         // Writes that have come meanwhile and those that come look anew.
         if state.oldest().is_some() {
             self.set_due(&state);
@@ -178,8 +203,32 @@ impl Behind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Stamp;
 
     const SOON: Option<Duration> = Some(Duration::from_millis(20));
+
+    /// A cell with so many bytes.
+    fn one(len: usize) -> Blocks<Value> {
+        let mut cells = Blocks::default();
+        cells.push(Value::stored(b"key", &vec![0xc0; len], Stamp::default()));
+        cells
+    }
+
+    #[test]
+    fn as_many_cuts_are_given_as_fit_and_always_one() {
+        let behind = Behind::new(None);
+        assert!(behind.cuts(usize::MAX).is_empty() && !behind.has_cuts());
+        behind.cut(Blocks::default);
+        assert!(!behind.has_cuts());
+        for _ in 0..5 {
+            behind.cut(|| one(1000));
+        }
+        let counts = [0, 1, 2500, 1 << 20].map(|bytes| behind.cuts(bytes).len());
+        assert_eq!(counts, [1, 1, 2, 5]);
+        behind.landed(3);
+        assert_eq!(behind.cuts(usize::MAX).len(), 2);
+        assert_eq!(behind.figures().0, 2);
+    }
 
     fn is_due(behind: &Behind) -> bool {
         behind.is_due(clock::now_coarse(), 0)
@@ -193,8 +242,7 @@ mod tests {
         assert!(!is_due(&behind) && !behind.is_late(0));
         std::thread::sleep(Duration::from_millis(40));
         assert!(is_due(&behind) && behind.is_late(0));
-        behind.begin_cut();
-        behind.add(Cut { cells: Blocks::default(), bytes: 7 });
+        behind.cut(|| one(100));
         // Its writes still wait, also where newer ones have come.
         behind.note_write();
         assert!(is_due(&behind) && behind.is_late(0));
@@ -207,10 +255,9 @@ mod tests {
     fn nobody_waits_for_a_file_that_cannot_be_written() {
         let behind = Behind::new(SOON);
         behind.note_write();
-        behind.begin_cut();
-        behind.add(Cut { cells: Blocks::default(), bytes: BYTES + 1 });
+        behind.cut(|| one(100));
         behind.note_write();
-        assert!(behind.is_late(0));
+        assert!(behind.is_late(BYTES));
         behind.note_flush(true);
         std::thread::sleep(Duration::from_millis(40));
         assert!(!is_due(&behind) && !behind.is_late(BYTES + 1));

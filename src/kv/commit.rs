@@ -33,9 +33,10 @@ pub(super) enum Job {
     /// Deletes what is visible below each prefix; `before`: only what was
     /// written before that second.
     Clear { targets: Vec<(Arc<Namespace>, Box<[u8]>)>, before: Option<i64> },
-    /// Appends the cuts of the registry that wait to be written. Does not wait
-    /// for the device: [`Job::Sync`] comes after it.
-    Flush,
+    /// Appends cuts of the registry that wait to be written. Does not wait for
+    /// the device: [`Job::Sync`] comes after it. `cuts`: others may be taken
+    /// meanwhile.
+    Flush { cuts: bool },
     /// Makes everything durable that was committed before, where commits are.
     Sync,
     /// Looks at so many rows at the old end of the log, and drops what nobody
@@ -125,6 +126,11 @@ impl Committer {
             }
         }
         queue.drain(..).collect()
+    }
+
+    /// Whether somebody waits for the next commit.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.queue.lock().is_empty()
     }
 
     /// Lets the first of those who wait try to lead.

@@ -8,9 +8,19 @@ use super::behind::Cut;
 use super::commit::Job;
 use super::engine::Engine;
 use super::stats::LogLevel;
-use super::table::cost;
 use crate::platform::clock;
 use crate::platform::sync::MutexGuard;
+
+/// Where so much waits, about ten thousand cells, a cut is taken beside the
+/// writing of another: a commit is to be short, and a cut is in one.
+const CUT_BYTES: usize = 2 << 20;
+/// What one commit writes while nobody waits for another one.
+const COMMIT_BYTES: usize = 16 << 20;
+/// Cells written between two looks at what waits.
+pub(super) const CELLS_BETWEEN: usize = 1024;
+/// Commits of one flush that cuts may be taken beside. The writes of who
+/// called it are in the first.
+const ROUNDS: usize = 16;
 
 /// What is new about writing behind.
 enum Change {
@@ -32,7 +42,7 @@ impl Engine {
             // In this order: a flush takes its lock before it takes a cut.
             && (self.spaces.registry.usage().waiting > 0
                 || self.flushing.try_lock().is_none()
-                || self.behind.figures().0 > 0
+                || self.behind.has_cuts()
                 || self.committer.is_ahead.load(Ordering::Acquire))
     }
 
@@ -66,21 +76,33 @@ impl Engine {
         result
     }
 
-    /// Writes what waits, in one commit.
+    /// Writes what waits, cut by cut.
     fn write_cuts(&self) -> Result<(), KvError> {
         // As long as a cut cannot be written no other is taken: what is
         // written again and again meanwhile stands in memory once.
-        if self.behind.figures().0 > 0 {
-            self.submit(Job::Flush)?;
+        while self.behind.has_cuts() {
+            self.submit(Job::Flush { cuts: false })?;
         }
-        self.behind.begin_cut();
-        let cells = self.spaces.registry.take_cut();
-        if cells.is_empty() {
-            return Ok(());
+        self.behind.cut(|| self.spaces.registry.take_cut());
+        for round in 0.. {
+            if !self.behind.has_cuts() {
+                break;
+            }
+            self.submit(Job::Flush { cuts: round < ROUNDS })?;
         }
-        let bytes = cells.iter().map(cost).sum();
-        self.behind.add(Cut { cells, bytes });
-        self.submit(Job::Flush).map(drop)
+        Ok(())
+    }
+
+    /// The cuts that a commit writes; `is_alone`: nobody waits for another one.
+    pub(super) fn cuts_to_write(&self, is_alone: bool) -> Vec<Arc<Cut>> {
+        self.behind.cuts(if is_alone { COMMIT_BYTES } else { CUT_BYTES })
+    }
+
+    /// Takes another cut, where a flush is under way and much waits.
+    pub(super) fn cut_beside(&self) {
+        if self.spaces.registry.waiting_bytes() >= CUT_BYTES {
+            self.behind.cut(|| self.spaces.registry.take_cut());
+        }
     }
 
     /// Returns when the device has what was committed without waiting for it.

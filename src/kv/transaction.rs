@@ -13,6 +13,7 @@ use super::commit::Job;
 use super::compact::Compaction;
 use super::edit::{self, Change, Edit, Outcome};
 use super::engine::Engine;
+use super::flush::CELLS_BETWEEN;
 use super::follow::Shared;
 use super::space::Namespace;
 use super::table::{Room, cost, is_tombstone};
@@ -155,8 +156,12 @@ impl Engine {
         let mut rows = Appender::new(log, first, plan.appends().0 + plan.compact_rows);
         let compaction = self.compact(log, &mut rows, usage, &plan)?;
         let first_own = rows.next();
-        for cell in plan.cuts.iter().flat_map(|cut| cut.cells.iter()) {
+        let cells = plan.cuts.iter().flat_map(|cut| cut.cells.iter());
+        for (number, cell) in cells.enumerate() {
             rows.append(registry_row(cell))?;
+            if plan.cuts_beside && number % CELLS_BETWEEN == 0 {
+                self.cut_beside();
+            }
         }
         shared.follower.lock().own = first_own..rows.next();
         let mut name = Vec::new();
@@ -180,15 +185,17 @@ impl Engine {
     }
 
     fn plan(&self, jobs: Vec<Job>) -> Plan {
-        let flushes = jobs.iter().any(|job| matches!(job, Job::Flush));
+        let flushes = jobs.iter().any(|job| matches!(job, Job::Flush { .. }));
+        let cuts_beside = jobs.iter().any(|job| matches!(job, Job::Flush { cuts: true }));
+        let is_alone = jobs.len() == 1 && !self.committer.is_awaited();
         let compacts = jobs.iter().map(|job| match job {
             Job::Compact { rows } => *rows,
             _ => 0,
         });
         let compact_rows = compacts.sum();
-        let cuts = if flushes { self.behind.cuts() } else { Vec::new() };
+        let cuts = if flushes { self.cuts_to_write(is_alone) } else { Vec::new() };
         let (pending, outcomes) = self.decide(jobs);
-        Plan { cuts, pending, compact_rows, outcomes }
+        Plan { cuts, cuts_beside, pending, compact_rows, outcomes }
     }
 
     /// Memory follows the rows that were committed from `first` on.
@@ -255,7 +262,9 @@ impl Engine {
                 Job::Batch(edits) => self.decide_batch(&mut overlay, edits),
                 Job::Clear { targets, before } => Ok(clear(&mut overlay, &targets, before)),
                 // The cuts are written as they are, and the rest is no write.
-                Job::Flush | Job::Sync | Job::Compact { .. } | Job::Shrink => Ok(Outcome::Done),
+                Job::Flush { .. } | Job::Sync | Job::Compact { .. } | Job::Shrink => {
+                    Ok(Outcome::Done)
+                }
             })
             .collect();
         (overlay.pending, outcomes)
@@ -351,6 +360,8 @@ fn clear(
 pub(super) struct Plan {
     /// Cuts of the registry.
     cuts: Vec<Arc<Cut>>,
+    /// Whether others may be taken while these are written.
+    cuts_beside: bool,
     /// Writes of the store.
     pending: Vec<Pending>,
     /// Rows that somebody asked to be looked at, at the old end.

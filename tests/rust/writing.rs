@@ -207,7 +207,7 @@ mod kv {
         use super::engine::Engine;
 
         pub fn submit(engine: &Engine) -> Result<(), KvError> {
-            engine.submit(Job::Flush).map(drop)
+            engine.submit(Job::Flush { cuts: false }).map(drop)
         }
 
         pub fn end(engine: &Engine) {

@@ -32,7 +32,7 @@ struct List {
 }
 
 /// Bytes that a shard gathers before it adds them to the sum of all.
-const PUBLISHED_AT: usize = 64 << 10;
+const PUBLISHED_AT: usize = 8 << 10;
 /// Room for so many hashes is kept from one cut to the next.
 const KEPT: usize = 1024;
 
