@@ -87,6 +87,11 @@ impl Line {
         Line { unit: Unit::Bytes, ..Line::time(row, what, pair, (1.0, 1.0)) }
     }
 
+    /// What was compared are bytes.
+    pub fn in_bytes(self) -> Line {
+        Line { unit: Unit::Bytes, ..self }
+    }
+
     /// The line is there to inform, and has no goal.
     pub fn informs(mut self) -> Line {
         self.limits = None;

@@ -17,22 +17,14 @@ pub struct Sqlite {
 impl Sqlite {
     /// A new file; `synchronous` is "FULL" or "NORMAL".
     pub fn new(directory: &Path, name: &str, synchronous: &str) -> Sqlite {
-        let path = directory.join(name);
-        let path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
-        let mut connection = std::ptr::null_mut();
-        // SAFETY: the path has a NUL, the out parameter is ours.
-        let code = unsafe { ffi::sqlite3_open(path.as_ptr(), &raw mut connection) };
-        assert_eq!(code, ffi::SQLITE_OK);
+        let connection = open(directory, name);
         for sql in [
             "PRAGMA journal_mode = WAL",
             &format!("PRAGMA synchronous = {synchronous}"),
             "PRAGMA wal_autocheckpoint = 1000",
             "CREATE TABLE kv (key BLOB PRIMARY KEY, value BLOB, written INTEGER) WITHOUT ROWID",
         ] {
-            let statement = prepare(connection, sql);
-            run(statement);
-            // SAFETY: it was prepared and is not used after this.
-            unsafe { ffi::sqlite3_finalize(statement) };
+            run_once(connection, sql);
         }
         Sqlite {
             connection,
@@ -78,6 +70,81 @@ impl Sqlite {
             len
         }
     }
+}
+
+/// Rows appended to a table of SQLite, as a log would be.
+pub struct Rows {
+    connection: *mut ffi::sqlite3,
+    insert: *mut ffi::sqlite3_stmt,
+    begin: *mut ffi::sqlite3_stmt,
+    commit: *mut ffi::sqlite3_stmt,
+}
+
+impl Rows {
+    /// A new file, which no commit waits for.
+    pub fn new(directory: &Path, name: &str) -> Rows {
+        let connection = open(directory, name);
+        for sql in [
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = NORMAL",
+            "CREATE TABLE log (seq INTEGER PRIMARY KEY, name BLOB, value BLOB, written INTEGER)",
+        ] {
+            run_once(connection, sql);
+        }
+        Rows {
+            connection,
+            insert: prepare(
+                connection,
+                "INSERT INTO log (name, value, written) VALUES (?1, ?2, ?3)",
+            ),
+            begin: prepare(connection, "BEGIN IMMEDIATE"),
+            commit: prepare(connection, "COMMIT"),
+        }
+    }
+
+    /// Appends rows in one transaction.
+    pub fn append<'k>(&self, keys: impl Iterator<Item = &'k [u8]>, value: &[u8]) {
+        run(self.begin);
+        for key in keys {
+            bind(self.insert, 1, key);
+            bind(self.insert, 2, value);
+            // SAFETY: the statement has a third parameter.
+            unsafe { ffi::sqlite3_bind_int64(self.insert, 3, 1_700_000_000) };
+            run(self.insert);
+        }
+        run(self.commit);
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        // SAFETY: all were prepared on this connection; none is used again.
+        unsafe {
+            for statement in [self.insert, self.begin, self.commit] {
+                ffi::sqlite3_finalize(statement);
+            }
+            ffi::sqlite3_close(self.connection);
+        }
+    }
+}
+
+/// A connection to a new file.
+fn open(directory: &Path, name: &str) -> *mut ffi::sqlite3 {
+    let path = directory.join(name);
+    let path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    let mut connection = std::ptr::null_mut();
+    // SAFETY: the path has a NUL, the out parameter is ours.
+    let code = unsafe { ffi::sqlite3_open(path.as_ptr(), &raw mut connection) };
+    assert_eq!(code, ffi::SQLITE_OK);
+    connection
+}
+
+/// Runs a statement that is not kept.
+fn run_once(connection: *mut ffi::sqlite3, sql: &str) {
+    let statement = prepare(connection, sql);
+    run(statement);
+    // SAFETY: it was prepared and is not used after this.
+    unsafe { ffi::sqlite3_finalize(statement) };
 }
 
 impl Drop for Sqlite {

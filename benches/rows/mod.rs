@@ -1,6 +1,7 @@
 //! The rows of the table, one group to a file.
 
 pub mod apply;
+mod behind;
 mod delta;
 mod find;
 pub mod history;
@@ -92,6 +93,9 @@ pub const ALL: &[Row] = rows! {
     "kv-put" => registry::put,
     "kv-tail" => tail::tail,
     "kv-2t" => registry::two_threads,
+    "kv-behind" => behind::behind,
+    "kv-lag" => behind::lag,
+    "churn" => behind::churn,
     "store-get" => store::get,
     "store-put-1" => store::put_1,
     "store-put-16" => store::put_16,
@@ -128,6 +132,15 @@ pub const ALL: &[Row] = rows! {
 /// Loading the library took it `loaded`.
 pub fn child(words: &[String], loaded: Duration) {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let number = |text: &str| text.parse().expect("a number");
+    match words[..] {
+        ["lag", path, notes, rate] => behind::child_lag(path, notes, number(rate) as u64),
+        ["churn", path, keys, rounds] => {
+            let figures = behind::child_churn(path, number(keys), number(rounds));
+            return crate::report::print(&figures);
+        }
+        _ => {}
+    }
     let figure = match words[..] {
         ["load"] => loaded.as_nanos() as f64,
         ["open", path] => history::child_open(path),
