@@ -19,6 +19,7 @@ local acervo = {}
 ---@field path string The database file, or ":memory:".
 ---@field durability? "full"|"normal"|"off" When a store put returns: flushed to the device (default), safe from a killed process, or at once.
 ---@field flush_interval_ms? integer The registry is written behind at most this long after a put. Default 100.
+---@field max_unwritten_ms? integer How far the file may be behind the registry before puts wait for it; 0: no bound. Default 1000.
 ---@field registry_persistent? boolean false: the registry lives in memory only. Default true.
 ---@field history? "sqlite"|"memory"|"none"
 ---@field history_keep? integer
@@ -93,7 +94,7 @@ function database:flush() end
 ---@return acervo.error? err
 function database:close() end
 
----@return table<string, any>? stats `keys`, `bytes`, `dirty_keys`, `last_flush`, `last_error` and others.
+---@return table<string, any>? stats `keys`, `bytes`, `unwritten_keys`, `last_flush`, `last_error` and others.
 ---@return acervo.error? err
 function database:stats() end
 

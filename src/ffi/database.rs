@@ -39,7 +39,9 @@ pub extern "C" fn acervo_options_new() -> *mut acervo_options {
 }
 
 /// Sets one option: `durability` ("full", "normal", "off"),
-/// `flush_interval_ms`, `registry_persistent`, `value_limit`, `memory_limit`,
+/// `flush_interval_ms`, `max_unwritten_ms` (how far the file may be behind the
+/// registry before puts wait for it; 0: no bound), `registry_persistent`,
+/// `value_limit`, `memory_limit`,
 /// `read_only`, `busy_timeout_ms`, `file_mode`, `history` (where the versions
 /// of the entry registry are kept: "sqlite", "memory", "none"), `history_keep`
 /// (how many; older ones are pruned), `handler_timeout_ms` (how long the answer
@@ -167,8 +169,10 @@ pub unsafe extern "C" fn acervo_close(db: *mut acervo, err: *mut *mut acervo_err
 }
 
 /// Figures of the database as a map: keys, registry_keys, store_keys, bytes,
-/// dirty_keys, commits, log_rows, log_bytes, last_flush (seconds since the
-/// epoch or nil), last_error (text or nil), path, read_only, sqlite. `out` is
+/// unwritten_keys (registry writes that are not in the file; dirty_keys is the
+/// same), unwritten_ms (how long the oldest of them waits), stalls (registry
+/// writes that waited for the file), commits, log_rows, log_bytes, last_flush
+/// (seconds since the epoch or nil), last_error (text or nil), path, read_only, sqlite. `out` is
 /// owned: free with acervo_value_free.
 ///
 /// Threads: any.

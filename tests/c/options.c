@@ -22,6 +22,7 @@ static void every_option_takes_its_own_type(void)
     static const char *const good[][2] = {
         {"durability", "\"full\""}, {"durability", "\"normal\""}, {"durability", "\"off\""},
         {"flush_interval_ms", "50"}, {"registry_persistent", "false"},
+        {"max_unwritten_ms", "0"}, {"max_unwritten_ms", "500"},
         {"value_limit", "1024"}, {"memory_limit", "1048576"}, {"read_only", "true"},
         {"busy_timeout_ms", "100"}, {"file_mode", "384"},
     };
@@ -35,7 +36,7 @@ static void a_wrong_type_or_value_is_invalid_and_names_the_option(void)
         {"durability", "\"fast\""}, {"durability", "1"},    {"flush_interval_ms", "\"50\""},
         {"flush_interval_ms", "-1"}, {"registry_persistent", "1"}, {"value_limit", "-1"},
         {"memory_limit", "\"1M\""}, {"read_only", "\"yes\""}, {"busy_timeout_ms", "[]"},
-        {"busy_timeout_ms", "-1"},  {"file_mode", "\"0600\""},
+        {"busy_timeout_ms", "-1"},  {"file_mode", "\"0600\""}, {"max_unwritten_ms", "-1"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         CHECK_FAILS(set_option(bad[i][0], bad[i][1], ERR), ACERVO_INVALID, bad[i][0]);
@@ -83,6 +84,8 @@ static void an_option_that_cannot_differ_from_the_first_open_is_invalid_and_name
     CHECK_FAILS(try_open_with(path, "{\"flush_interval_ms\":70}", &other, ERR), ACERVO_INVALID,
                 "flush_interval_ms");
     CHECK(other == NULL);
+    CHECK_FAILS(try_open_with(path, "{\"max_unwritten_ms\":70}", &other, ERR), ACERVO_INVALID,
+                "max_unwritten_ms");
     CHECK_OK(try_open_with(path, "{\"flush_interval_ms\":50}", &other, ERR));
     close_database(other);
     CHECK_OK(acervo_open(path, ACERVO_NTS, NULL, &other, ERR));

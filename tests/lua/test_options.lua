@@ -30,6 +30,7 @@ t.test("an option of the wrong type is INVALID and named", function()
     local wrong = {
         durability = { 1, true, {}, "ful", "" },
         flush_interval_ms = { "100", true, {}, 1.5 },
+        max_unwritten_ms = { "100", true, {}, 1.5 },
         registry_persistent = { 1, "true", {} },
         history = { 1, true, "disk" },
         value_limit = { "1", true, {}, 1.5 },
@@ -51,7 +52,7 @@ t.test("an option of the wrong type is INVALID and named", function()
 end)
 
 t.test("negative limits and times are INVALID and named", function()
-    for _, name in ipairs({ "flush_interval_ms", "value_limit", "memory_limit", "busy_timeout_ms", "file_mode" }) do
+    for _, name in ipairs({ "flush_interval_ms", "max_unwritten_ms", "value_limit", "memory_limit", "busy_timeout_ms", "file_mode" }) do
         t.fails("INVALID", { open({ [name] = -1 }) }, name)
     end
 end)

@@ -112,6 +112,8 @@ fn options_are_refused_by_name() {
     refused("flush_interval_ms", "\"100\"");
     refused("flush_interval_ms", "0");
     refused("flush_interval_ms", "1.5");
+    refused("max_unwritten_ms", "-1");
+    refused("max_unwritten_ms", "\"1\"");
     refused("registry_persistent", "1");
     refused("value_limit", "-1");
     refused("memory_limit", "0");

@@ -15,7 +15,8 @@
 use std::sync::atomic::Ordering;
 
 use super::mark::{Mark, Parity, State, written};
-use super::{Padded, Shard, Table, cost, is_tombstone};
+use super::shard::Shard;
+use super::{Padded, Table, cost, is_tombstone};
 use crate::kv::blocks::Blocks;
 use crate::platform::cells::TakenOut;
 use crate::platform::clock;

@@ -1,7 +1,8 @@
 //! Freeing what has expired.
 
 use super::mark::{Mark, State};
-use super::{Padded, Shard, Table, cost};
+use super::shard::Shard;
+use super::{Padded, Table, cost};
 use crate::platform::cells::{TakenOut, give_back_taken_out};
 use crate::value::Value;
 

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Shard;
 use super::mark::{Mark, Parity, State};
+use super::shard::Shard;
 use crate::value::Value;
 
 /// The cells of a shard that wait to be written.
