@@ -8,8 +8,11 @@ use crate::value::put_int;
 
 const ROOM: Room = Room { bytes: None, limit: usize::MAX };
 
+/// What becomes of a hash.
+type Weaken = fn(u64) -> u64;
+
 /// Hashes that collide, each in another way.
-const WEAK: [(&str, fn(u64) -> u64); 6] = [
+const WEAK: [(&str, Weaken); 6] = [
     ("as it is", |hash| hash),
     ("three bits", |hash| (hash & 7) << 61 | (hash & 7)),
     ("constant", |_| 0x1234_5678_9abc_def0),
