@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::blocks::Blocks;
-use super::table::cost;
+use super::table::{cost, fetched};
 use crate::platform::clock;
 use crate::platform::sync::Mutex;
 use crate::platform::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -27,7 +27,7 @@ pub(super) struct Cut {
 
 impl Cut {
     pub(super) fn new(cells: Blocks<Value>, since: Instant) -> Self {
-        let bytes = cells.iter().map(cost).sum();
+        let bytes = fetched(cells.iter()).map(cost).sum();
         Self { cells, bytes, since }
     }
 }

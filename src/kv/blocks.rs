@@ -50,7 +50,7 @@ impl<T> Blocks<T> {
         self.blocks.is_empty()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> + Clone {
         self.blocks.iter().flatten()
     }
 

@@ -23,6 +23,7 @@ use crate::platform::cells::{Cells, Found, Keyed};
 use crate::platform::{clock, rcu};
 use crate::sorting;
 use crate::value::{Stamp, Value};
+pub(super) use cut::fetched;
 use hashing::Hashing;
 pub(super) use mark::Mark;
 use mark::{Parity, State, written};

@@ -16,7 +16,7 @@ use super::engine::Engine;
 use super::flush::CELLS_BETWEEN;
 use super::follow::Shared;
 use super::space::Namespace;
-use super::table::{Room, cost, is_tombstone};
+use super::table::{Room, cost, fetched, is_tombstone};
 use crate::fault;
 use crate::guard::Unusable;
 use crate::platform::cells::give_back;
@@ -157,7 +157,7 @@ impl Engine {
         let compaction = self.compact(log, &mut rows, usage, &plan)?;
         let first_own = rows.next();
         let cells = plan.cuts.iter().flat_map(|cut| cut.cells.iter());
-        for (number, cell) in cells.enumerate() {
+        for (number, cell) in fetched(cells).enumerate() {
             rows.append(registry_row(cell))?;
             if plan.cuts_beside && number % CELLS_BETWEEN == 0 {
                 self.cut_beside();

@@ -22,7 +22,9 @@ pub(super) fn serves(len: usize) -> bool {
 pub(super) fn map(len: usize) -> *mut u8 {
     chunk::find_leak_sanitizer();
     let access = libc::PROT_READ | libc::PROT_WRITE;
-    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // All of it is about to be written, in no order: a fault for each page, and
+    // another one where it was read first, would take longer.
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
     // SAFETY: an anonymous mapping at a place that the kernel chooses.
     let memory = unsafe { libc::mmap(ptr::null_mut(), len, access, kind, -1, 0) };
     if memory == libc::MAP_FAILED {

@@ -92,6 +92,12 @@ impl Value {
         self.cell.as_ptr()
     }
 
+    /// Has the processor fetch it.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        Thin::<Head>::prefetch(self.cell.as_ptr());
+    }
+
     /// Whether both are references to one cell.
     #[inline]
     pub(crate) fn is_same_cell(&self, other: &Self) -> bool {

@@ -25,6 +25,8 @@ use crate::value::Value;
 /// Cells taken or given back under a lock in one go: who wants to put meanwhile
 /// spins, where it would go to sleep if it took longer.
 const AT_A_TIME: usize = 8;
+/// How many cells are fetched ahead.
+const AHEAD: usize = 12;
 
 impl Table {
     /// Takes everything that waits at this moment. The cells are in flight from
@@ -35,20 +37,14 @@ impl Table {
         let now = clock::now_millis();
         let mut cut = Blocks::default();
         for Padded(cells) in &self.shards {
-            let mut shard = self.locked(cells);
-            let hashes = shard.cells.waiting.take(closed, &self.waiting_bytes);
-            let mut rest = &hashes[..];
-            loop {
-                let (few, later) = rest.split_at(AT_A_TIME.min(rest.len()));
+            let hashes = cells.lock().waiting.take(closed, &self.waiting_bytes);
+            for few in hashes.chunks(AT_A_TIME) {
+                // Fetched at once, and not under the lock; puts get in between.
+                few.iter().for_each(|&hash| cells.prefetch(hash));
+                let mut shard = self.locked(cells);
                 few.iter().for_each(|&hash| shard.take_off(hash, closed, now, &mut cut));
-                rest = later;
-                if rest.is_empty() {
-                    break;
-                }
-                // Puts get in between.
-                drop(shard);
-                shard = self.locked(cells);
             }
+            let mut shard = self.locked(cells);
             std::mem::take(&mut shard.cells.waiting.displaced)
                 .into_iter()
                 .for_each(|it| cut.push(it));
@@ -61,11 +57,11 @@ impl Table {
     /// many bytes that freed: the names of deleted keys.
     pub(in crate::kv) fn land<'c>(
         &self,
-        cells: impl Iterator<Item = &'c Value>,
+        cells: impl Iterator<Item = &'c Value> + Clone,
         first: i64,
     ) -> usize {
         let mut freed = 0;
-        let mut rows = cells.zip(first..);
+        let mut rows = fetched(cells).zip(first..);
         let mut gone = Vec::with_capacity(AT_A_TIME);
         let mut next = rows.next();
         while let Some((cell, _)) = next {
@@ -89,6 +85,15 @@ impl Table {
         }
         freed
     }
+}
+
+/// Cells that the processor is asked for some time before they are given.
+pub(in crate::kv) fn fetched<'c>(
+    cells: impl Iterator<Item = &'c Value> + Clone,
+) -> impl Iterator<Item = &'c Value> {
+    let mut ahead = cells.clone();
+    ahead.by_ref().take(AHEAD).for_each(Value::prefetch);
+    cells.inspect(move |_| ahead.next().into_iter().for_each(Value::prefetch))
 }
 
 impl Shard<'_> {
