@@ -86,11 +86,15 @@ impl News {
 /// its lock, so that rows are applied in their order.
 pub(super) struct Follower {
     /// Reads while the writer's connection waits for the disk.
-    reader: Option<Log>,
+    pub(super) reader: Option<Log>,
     /// Everything up to this row is in memory.
     pub(super) last_seq: i64,
     /// The rows of the log as of then.
     pub(super) usage: LogUsage,
+    /// Commits are to wait for the device, of a file that is open for writing.
+    is_for_device: bool,
+    /// Then: memory holds rows of others that the device may not have.
+    pub(super) is_unsure: bool,
 }
 
 /// What the rows of the log take up, about.
@@ -124,8 +128,9 @@ impl LogUsage {
 const ROW_OVERHEAD: usize = 20;
 
 impl Follower {
-    pub(super) fn new(reader: Log) -> Self {
-        Self { reader: Some(reader), last_seq: 0, usage: LogUsage::default() }
+    pub(super) fn new(reader: Log, is_for_device: bool) -> Self {
+        let (last_seq, usage) = (0, LogUsage::default());
+        Self { reader: Some(reader), last_seq, usage, is_for_device, is_unsure: false }
     }
 }
 
@@ -233,6 +238,9 @@ impl Engine {
     ) -> Result<(), StorageError> {
         if follower.usage.first_seq == 0 {
             follower.usage.first_seq = extent.first;
+        }
+        if follower.last_seq < extent.last {
+            follower.is_unsure = follower.is_for_device;
         }
         let mut canonical = Vec::new();
         while follower.last_seq < extent.last {

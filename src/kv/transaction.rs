@@ -88,19 +88,18 @@ impl Engine {
             };
         };
         if !self.settings.synced {
-            return Ok(self.commit_or_roll_back(shared, log, jobs)?.0);
+            return Ok(self.commit_or_roll_back(shared, log, jobs, false)?.0);
         }
         let waits = jobs.iter().any(Job::waits_for_device);
         let is_sync = jobs.iter().any(|job| matches!(job, Job::Sync));
         log.wait_for_device(waits)?;
-        let (outcomes, has_committed) = self.commit_or_roll_back(shared, log, jobs)?;
+        let (outcomes, has_committed) = self.commit_or_roll_back(shared, log, jobs, waits)?;
         let is_ahead = &self.committer.is_ahead;
         if has_committed {
             is_ahead.store(!waits, Ordering::Release);
         }
-        if is_sync && is_ahead.load(Ordering::Acquire) {
-            log.sync()?;
-            is_ahead.store(false, Ordering::Release);
+        if is_sync {
+            self.sync_log(shared, log)?;
         }
         Ok(outcomes)
     }
@@ -110,21 +109,24 @@ impl Engine {
         shared: &Shared,
         log: &Log,
         jobs: Vec<Job>,
+        waits: bool,
     ) -> Result<(Vec<Result<Outcome, KvError>>, bool), KvError> {
         log.begin()?;
-        let result = self.commit(shared, log, jobs);
+        let result = self.commit(shared, log, jobs, waits);
         if result.is_err() {
             log.roll_back();
         }
         result
     }
 
-    /// Also tells whether there was something to commit.
+    /// `waits`: what this answers is on the device. Also tells whether there was
+    /// something to commit.
     fn commit(
         &self,
         shared: &Shared,
         log: &Log,
         jobs: Vec<Job>,
+        waits: bool,
     ) -> Result<(Vec<Result<Outcome, KvError>>, bool), KvError> {
         let before = self.news.before_commit();
         let mut follower = shared.follower.lock();
@@ -145,6 +147,9 @@ impl Engine {
         let compaction = self.compact(log, plan_usage, &pending, first..next)?;
         next += compaction.moved.len() as i64;
         if next == first && compaction.dropped_up_to == 0 {
+            if waits {
+                self.sync_what_was_read(shared, log)?;
+            }
             log.roll_back();
             return Ok((outcomes, false));
         }
@@ -155,6 +160,9 @@ impl Engine {
         let mut follower = shared.follower.lock();
         self.publish(&mut follower, first, pending);
         self.publish_compaction(&mut follower, &compaction);
+        if waits {
+            follower.note_synced(next - 1);
+        }
         follower.last_seq = follower.last_seq.max(next - 1);
         drop(follower);
         self.news.committed(before);

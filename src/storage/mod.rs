@@ -15,6 +15,7 @@ mod derived;
 mod error;
 mod inspect;
 mod log;
+mod on_device;
 mod schema;
 mod session;
 mod versions;
