@@ -50,12 +50,15 @@ impl Trial {
             .filter(|&at| matches!(self.record.events[at], Event::Done { .. }))
             .map(|at| at + 1)
             .collect();
+        // Files that were there before the record begins are its first events.
+        let was_there = |event: &&Event| matches!(event, Event::Made { durable: true, .. });
+        let begin = self.record.events.iter().take_while(was_there).count();
         for attempt in 0..cuts * 6 {
             if tried.cuts >= cuts {
                 break;
             }
             let cut = match acknowledged.is_empty() || random.once_in(2) {
-                true => random.below(self.record.events.len() + 1),
+                true => begin + random.below(self.record.events.len() + 1 - begin),
                 false => random.pick(&acknowledged),
             };
             let files = self.record.state(cut, random);
