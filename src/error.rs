@@ -72,9 +72,10 @@ impl From<ValueError> for Error {
 impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
         let code = match error {
-            StorageError::Full { .. } | StorageError::Io { .. } | StorageError::Busy { .. } => {
-                Code::Unavailable
-            }
+            StorageError::Full { .. }
+            | StorageError::Io { .. }
+            | StorageError::Busy { .. }
+            | StorageError::Unfinished { .. } => Code::Unavailable,
             StorageError::NoPermission { .. } => Code::PermissionDenied,
             StorageError::NoDirectory { .. }
             | StorageError::NoFile { .. }

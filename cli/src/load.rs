@@ -112,6 +112,10 @@ fn apply(
     let current: Vec<Entry> = snapshot.entries().iter().cloned().collect();
     let ops = registry.build_delta(&current, wanted)?;
     if ops.is_empty() {
+        if !dry_run {
+            // The version that is there may be that of a load that was killed.
+            database.flush()?;
+        }
         return Ok(format!("v{}: nothing to do\n", snapshot.version()));
     }
     if dry_run {

@@ -192,6 +192,16 @@ impl Instance {
         super::check::check(&place, Some(&self.engine), entries)
     }
 
+    /// Returns when all that was written, or read before a write that had nothing
+    /// to do, is in the file as `durability` says.
+    pub(super) fn flush_for_sure(&self) -> Result<(), Error> {
+        self.engine.flush_for_sure()?;
+        if let Some(entries) = self.entries.get() {
+            entries.sync_what_was_read()?;
+        }
+        Ok(())
+    }
+
     /// Copies the file to a new one.
     pub(super) fn backup(&self, path: &[u8]) -> Result<(), Error> {
         let Some(place) = self.place()? else {

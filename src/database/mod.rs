@@ -154,8 +154,7 @@ impl Database {
     /// tried again.
     pub fn flush(&self) -> Result<(), Error> {
         self.handle.guard.check()?;
-        self.handle.instance.engine().flush()?;
-        Ok(())
+        self.handle.instance.flush_for_sure()
     }
 
     /// Ends this handle. The last one of a file writes what is left, closes

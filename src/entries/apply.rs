@@ -31,9 +31,10 @@ impl Engine {
     ) -> Result<Applied, EntryError> {
         let turn = self.begin(caller)?;
         let current = self.published();
-        check_base(options.base, changes, base, &current)?;
-        let folded = fold(changes, &current)?;
-        let (ops, next) = self.plan(folded, &current.state)?;
+        let planned = check_base(options.base, changes, base, &current)
+            .and_then(|()| fold(changes, &current))
+            .and_then(|folded| self.plan(folded, &current.state));
+        let (ops, next) = self.refuse_for_sure(planned)?;
         let version = Version {
             id: turn.stored.next()?,
             parent: Some(current.version),

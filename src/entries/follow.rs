@@ -318,6 +318,21 @@ impl Engine {
         Ok(held)
     }
 
+    /// Makes durable what was read, before an answer that rests on it and makes no
+    /// version: it is not known to be on the device if another process wrote it.
+    pub(crate) fn sync_what_was_read(&self) -> Result<(), EntryError> {
+        self.history.sync_what_was_read()
+    }
+
+    /// As [`Engine::sync_what_was_read`] if `found` refuses something for what
+    /// was read; else gives it on.
+    pub(super) fn refuse_for_sure<T>(&self, found: Result<T, EntryError>) -> Result<T, EntryError> {
+        if found.is_err() {
+            self.sync_what_was_read()?;
+        }
+        found
+    }
+
     /// Writes to the history with `write`, and shows and tells what it made,
     /// before anybody else can take it for a stranger's.
     pub(super) fn commit(

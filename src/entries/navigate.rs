@@ -164,15 +164,15 @@ impl Engine {
         let turn = self.begin(caller)?;
         let current = self.published();
         if current.version == version {
-            return Ok(());
+            return self.sync_what_was_read();
         }
         if !self.history.keeps_versions() {
             return Err(EntryError::NoHistory);
         }
-        let path = self.lineage(|lineage| {
+        let path = self.refuse_for_sure(self.lineage(|lineage| {
             lineage.check(version)?;
             Ok::<_, EntryError>(lineage.path(current.version, version))
-        })??;
+        })?)?;
         let mut squash = Squash::default();
         let back: Vec<u64> = path.back.into_iter().rev().collect();
         for changeset in self.history.changesets(&back)?.iter().rev() {

@@ -29,14 +29,14 @@ impl Engine {
         if !self.history.keeps_versions() {
             return Err(EntryError::NoHistory);
         }
-        self.lineage(|lineage| {
+        self.refuse_for_sure(self.lineage(|lineage| {
             lineage.check(version)?;
             if lineage.is_ancestor(version, current.version) {
                 Ok(())
             } else {
                 Err(EntryError::NotAnAncestor { version, head: current.version })
             }
-        })??;
+        })?)?;
         if version == ROOT {
             // Everything descends from the root.
             return Ok(());

@@ -162,7 +162,7 @@ impl Background {
             if sweep_in == Some(Duration::ZERO) {
                 return Due::Sweep;
             }
-            if write_at.is_none() && state.tidy_at.is_some_and(|at| at <= now) {
+            if state.tidy_at.is_some_and(|at| at <= now) {
                 state.tidy_at = None;
                 return Due::Tidy;
             }

@@ -84,7 +84,9 @@ impl Engine {
         let (writer, shared, news) = match connections {
             None => (None, None, News::none()),
             Some(Connections { writer, reader, counter }) => {
-                (writer, Some(Shared::new(Follower::new(reader))), News::of_file(counter))
+                let is_for_device = settings.synced && writer.is_some();
+                let follower = Follower::new(reader, is_for_device);
+                (writer, Some(Shared::new(follower)), News::of_file(counter))
             }
         };
         let engine = Arc::new(Self {
@@ -109,6 +111,7 @@ impl Engine {
             engine.spaces.clear();
             return Err(error);
         }
+        engine.note_opened();
         Ok(engine)
     }
 

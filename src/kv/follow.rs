@@ -87,7 +87,7 @@ impl News {
 /// its lock, so that rows are applied in their order.
 pub(super) struct Follower {
     /// Reads while the writer's connection waits for the disk.
-    reader: Option<Log>,
+    pub(super) reader: Option<Log>,
     /// Everything up to this row is in memory.
     pub(super) last_seq: i64,
     /// The rows of the log as of then.
@@ -95,6 +95,10 @@ pub(super) struct Follower {
     /// The numbers that the rows of the registry's cuts have in the commit that
     /// is under way: rows of others may say the same.
     pub(super) own: Range<i64>,
+    /// Commits are to wait for the device, of a file that is open for writing.
+    is_for_device: bool,
+    /// Then: memory holds rows of others that the device may not have.
+    pub(super) is_unsure: bool,
 }
 
 /// What the rows of the log take up, about.
@@ -129,8 +133,10 @@ impl LogUsage {
 const ROW_OVERHEAD: usize = 20;
 
 impl Follower {
-    pub(super) fn new(reader: Log) -> Self {
-        Self { reader: Some(reader), last_seq: 0, usage: LogUsage::default(), own: 0..0 }
+    pub(super) fn new(reader: Log, is_for_device: bool) -> Self {
+        let (last_seq, usage) = (0, LogUsage::default());
+        let own = 0..0;
+        Self { reader: Some(reader), last_seq, usage, own, is_for_device, is_unsure: false }
     }
 }
 
@@ -238,6 +244,9 @@ impl Engine {
     ) -> Result<(), StorageError> {
         if follower.usage.first_seq == 0 {
             follower.usage.first_seq = extent.first;
+        }
+        if follower.last_seq < extent.last {
+            follower.is_unsure = follower.is_for_device;
         }
         let mut canonical = Vec::new();
         let own = follower.own.clone();

@@ -442,7 +442,7 @@ impl Kv {
     /// A closed handle, or the file.
     pub fn flush(&self) -> Result<(), KvError> {
         self.guard.check()?;
-        self.engine.flush()
+        self.engine.flush_for_sure()
     }
 
     fn write(&self, key: &[u8], edit: Edit) -> Result<Outcome, KvError> {

@@ -33,6 +33,7 @@ mod key;
 mod registry;
 mod space;
 mod stats;
+mod sure;
 mod table;
 mod transaction;
 

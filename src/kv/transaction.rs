@@ -102,19 +102,18 @@ impl Engine {
         jobs: Vec<Job>,
     ) -> Result<Vec<Result<Outcome, KvError>>, KvError> {
         if !self.settings.synced {
-            return Ok(self.commit_or_roll_back(shared, log, jobs)?.0);
+            return Ok(self.commit_or_roll_back(shared, log, jobs, false)?.0);
         }
         let waits = jobs.iter().any(Job::waits_for_device);
         let is_sync = jobs.iter().any(|job| matches!(job, Job::Sync));
         log.wait_for_device(waits)?;
-        let (outcomes, has_committed) = self.commit_or_roll_back(shared, log, jobs)?;
+        let (outcomes, has_committed) = self.commit_or_roll_back(shared, log, jobs, waits)?;
         let is_ahead = &self.committer.is_ahead;
         if has_committed {
             is_ahead.store(!waits, Ordering::Release);
         }
-        if is_sync && is_ahead.load(Ordering::Acquire) {
-            log.sync()?;
-            is_ahead.store(false, Ordering::Release);
+        if is_sync {
+            self.sync_log(shared, log)?;
         }
         Ok(outcomes)
     }
@@ -124,9 +123,10 @@ impl Engine {
         shared: &Shared,
         log: &Log,
         jobs: Vec<Job>,
+        waits: bool,
     ) -> Result<(Vec<Result<Outcome, KvError>>, bool), KvError> {
         log.begin()?;
-        let result = self.commit(shared, log, jobs);
+        let result = self.commit(shared, log, jobs, waits);
         shared.follower.lock().own = 0..0;
         if result.is_err() {
             log.roll_back();
@@ -134,12 +134,14 @@ impl Engine {
         result
     }
 
-    /// Also tells whether there was something to commit.
+    /// `waits`: what this answers is on the device. Also tells whether there was
+    /// something to commit.
     fn commit(
         &self,
         shared: &Shared,
         log: &Log,
         jobs: Vec<Job>,
+        waits: bool,
     ) -> Result<(Vec<Result<Outcome, KvError>>, bool), KvError> {
         let before = self.news.before_commit();
         let mut follower = shared.follower.lock();
@@ -171,6 +173,9 @@ impl Engine {
         rows.write()?;
         let next = rows.next();
         if next == first && compaction.dropped_up_to == 0 {
+            if waits {
+                self.sync_what_was_read(shared, log)?;
+            }
             log.roll_back();
             return Ok((plan.outcomes, false));
         }
@@ -179,6 +184,9 @@ impl Engine {
         fault::point("store committed");
 
         let outcomes = self.publish(shared, first, plan, &compaction);
+        if waits {
+            shared.follower.lock().note_synced(next - 1);
+        }
         self.news.committed(before);
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok((outcomes, true))

@@ -3,6 +3,7 @@
 use std::ffi::{CString, OsStr};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -49,24 +50,46 @@ pub(crate) fn absolute(path: &[u8]) -> io::Result<PathBuf> {
 /// left as it is.
 pub(crate) fn create(path: &Path, mode: u32) -> io::Result<()> {
     match create_new(path, mode) {
-        Ok(()) => sync_name(path),
+        Ok(file) => sync_name(path, || Ok(file)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-fn create_new(path: &Path, mode: u32) -> io::Result<()> {
+fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     // The umask may have taken bits away.
-    file.set_permissions(Permissions::from_mode(mode))
+    file.set_permissions(Permissions::from_mode(mode))?;
+    Ok(file)
 }
 
-/// The name must survive a power cut as well as what is written under it.
-fn sync_name(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
+/// Makes the name of a file durable: it must survive a power cut as well as
+/// what is written under it. `open` gives the file itself, for a directory that
+/// cannot be opened or synced by anybody like us; the whole file system is
+/// synced then.
+pub(super) fn sync_name(path: &Path, open: impl FnOnce() -> io::Result<File>) -> io::Result<()> {
+    let Some(directory) = path.parent() else { return Ok(()) };
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    match synced {
+        Err(error) if is_never_synced(&error) => {
+            let file = open()?;
+            // SAFETY: an open descriptor.
+            match unsafe { libc::syncfs(file.as_raw_fd()) } {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        }
+        synced => synced,
     }
+}
+
+/// Whether a directory that could not be synced never will be: we may not read
+/// it, or its file system does not sync directories.
+fn is_never_synced(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EACCES | libc::EPERM | libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP)
+    )
 }
 
 /// A file that gets its name when it is complete, and goes if it does not come
@@ -85,7 +108,7 @@ impl Draft {
             let own = format!(".acervo-backup-{}-{number}", std::process::id());
             let path = name.with_file_name(own);
             match create_new(&path, mode) {
-                Ok(()) => return Ok(Self { path, name: name.to_owned() }),
+                Ok(_) => return Ok(Self { path, name: name.to_owned() }),
                 // Left behind by another process that had our number.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -103,7 +126,7 @@ impl Draft {
     pub(crate) fn publish(self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()?;
         rename_new(&self.path, &self.name)?;
-        let synced = sync_name(&self.name);
+        let synced = sync_name(&self.name, || File::open(&self.name));
         if synced.is_err() {
             // Whether the name would be there after a power cut is not known.
             let _ = std::fs::remove_file(&self.name);

@@ -1,4 +1,7 @@
-//! What a commit appends to SQLite's write-ahead log, written at once.
+//! Our VFS: the default one, but for what is said here and in `name`,
+//! `fallback` and `reads`.
+//!
+//! # What a commit appends to the log is written at once
 //!
 //! SQLite appends each page by two writes, of its header and of itself. They
 //! cross the borders of pages, and to the kernel each is as much work as a
@@ -21,7 +24,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use rusqlite::ffi;
 
-use super::wal;
+use super::{errno, fallback, name, reads, wal};
 
 /// The name of the VFS.
 pub(super) const NAME: &CStr = c"acervo";
@@ -32,9 +35,12 @@ const LIMIT: usize = 1 << 16;
 /// The VFS under ours.
 static BELOW: AtomicPtr<ffi::sqlite3_vfs> = AtomicPtr::new(ptr::null_mut());
 
-/// How logs are read and written: as the VFS below does, and as ours does.
-static METHODS: OnceLock<Methods> = OnceLock::new();
+/// How logs and journals are read and written.
+static LOGS: OnceLock<Methods> = OnceLock::new();
+/// How databases are.
+static DATABASES: OnceLock<Methods> = OnceLock::new();
 
+/// What is done with a file: as the VFS below does, and as ours does.
 struct Methods {
     /// Where those of the VFS below are.
     address: usize,
@@ -42,9 +48,13 @@ struct Methods {
     ours: ffi::sqlite3_io_methods,
 }
 
-/// What a log keeps; stands behind the file of the VFS below.
-#[derive(Default)]
+/// What is known about a log or a journal, and what it keeps; stands behind the
+/// file of the VFS below.
 struct Kept {
+    /// Its name, which SQLite has for as long as the file is open.
+    name: *const c_char,
+    /// Whether the name is known to be on the device.
+    is_named: bool,
     /// Whether anything is to be kept.
     keeps: bool,
     /// Where it is to be written.
@@ -94,40 +104,89 @@ unsafe extern "C" fn open(
     // methods stay for ever.
     unsafe {
         let Some(open_below) = (*below).xOpen else { return ffi::SQLITE_CANTOPEN };
-        let code = open_below(below, name, file, flags, flags_out);
-        let is_log = flags & ffi::SQLITE_OPEN_WAL != 0;
-        if code != ffi::SQLITE_OK || !is_log || (*file).pMethods.is_null() {
+        let mut found_flags = 0;
+        fallback::begin();
+        let code = open_below(below, name, file, flags, &raw mut found_flags);
+        let failed = fallback::end();
+        if code != ffi::SQLITE_OK || (*file).pMethods.is_null() {
             return code;
         }
-        let methods = METHODS.get_or_init(|| {
-            let below = *(*file).pMethods;
-            let mut ours = below;
-            ours.xClose = Some(close);
-            ours.xRead = Some(read);
-            ours.xWrite = Some(write);
-            ours.xTruncate = Some(truncate);
-            ours.xSync = Some(sync);
-            ours.xFileSize = Some(file_size);
-            // Nobody maps a log; this way nobody can.
-            ours.iVersion = ours.iVersion.min(2);
-            Methods { address: (*file).pMethods.addr(), below, ours }
-        });
-        // They are the same for all logs. One with others is left as it is.
-        if methods.address == (*file).pMethods.addr() {
-            let place = file.cast::<u8>().add(place_of_kept(below)).cast::<Kept>();
-            place.write(Kept::default());
-            (*file).pMethods = &raw const methods.ours;
+        let is_read_only =
+            flags & ffi::SQLITE_OPEN_READWRITE != 0 && found_flags & ffi::SQLITE_OPEN_READONLY != 0;
+        if let Some(failed) = failed.filter(|_| is_read_only) {
+            if let Some(close) = (*(*file).pMethods).xClose {
+                close(file);
+            }
+            (*file).pMethods = ptr::null();
+            errno::set(failed);
+            return ffi::SQLITE_CANTOPEN;
+        }
+        if let Some(flags_out) = flags_out.as_mut() {
+            *flags_out = found_flags;
+        }
+        if flags & (ffi::SQLITE_OPEN_WAL | ffi::SQLITE_OPEN_MAIN_JOURNAL) != 0 {
+            if LOGS.get_or_init(|| methods_of_logs(*(*file).pMethods, (*file).pMethods)).set(file) {
+                let place = file.cast::<u8>().add(place_of_kept(below)).cast::<Kept>();
+                place.write(Kept { name, is_named: false, keeps: false, at: 0, bytes: Vec::new() });
+            }
+        } else if flags & ffi::SQLITE_OPEN_MAIN_DB != 0 {
+            DATABASES
+                .get_or_init(|| methods_of_databases(*(*file).pMethods, (*file).pMethods))
+                .set(file);
         }
         code
     }
 }
 
-/// What a log keeps; `None` for what is no log of ours.
+fn methods_of_logs(
+    below: ffi::sqlite3_io_methods,
+    address: *const ffi::sqlite3_io_methods,
+) -> Methods {
+    let mut ours = below;
+    ours.xClose = Some(close);
+    ours.xRead = Some(read);
+    ours.xWrite = Some(write);
+    ours.xTruncate = Some(truncate);
+    ours.xSync = Some(sync);
+    ours.xFileSize = Some(file_size);
+    // Nobody maps a log; this way nobody can.
+    ours.iVersion = ours.iVersion.min(2);
+    Methods { address: address.addr(), below, ours }
+}
+
+fn methods_of_databases(
+    below: ffi::sqlite3_io_methods,
+    address: *const ffi::sqlite3_io_methods,
+) -> Methods {
+    let mut ours = below;
+    ours.xRead = Some(read_database);
+    Methods { address: address.addr(), below, ours }
+}
+
+impl Methods {
+    /// Has a file use ours. Those of the VFS below are the same for all files of
+    /// a kind; one with others is left as it is. Tells whether it is not.
+    ///
+    /// # Safety
+    /// The file was just opened by the VFS below, and nobody else has it.
+    unsafe fn set(&'static self, file: *mut ffi::sqlite3_file) -> bool {
+        // SAFETY: as promised.
+        unsafe {
+            let is_known = self.address == (*file).pMethods.addr();
+            if is_known {
+                (*file).pMethods = &raw const self.ours;
+            }
+            is_known
+        }
+    }
+}
+
+/// What stands behind a file; `None` for what is no log of ours.
 ///
 /// # Safety
 /// The file is open, and nobody else uses it while the reference lives.
 unsafe fn kept<'a>(file: *mut ffi::sqlite3_file) -> Option<&'a mut Kept> {
-    let methods = METHODS.get()?;
+    let methods = LOGS.get()?;
     // SAFETY: the file is open; with our methods it is one that `open` gave
     // what it keeps.
     unsafe {
@@ -163,10 +222,13 @@ pub(super) unsafe fn keep_nothing(file: *mut ffi::sqlite3_file) {
     }
 }
 
-/// Calls a method of the VFS below.
+/// Calls a method of the VFS below, of a log or of a database.
 macro_rules! below {
     ($method:ident($($argument:expr),*)) => {
-        match METHODS.get().and_then(|methods| methods.below.$method) {
+        below!(LOGS, $method($($argument),*))
+    };
+    ($kind:ident, $method:ident($($argument:expr),*)) => {
+        match $kind.get().and_then(|methods| methods.below.$method) {
             // SAFETY: SQLite, or `write_kept`, gives what the method wants.
             Some(method) => unsafe { method($($argument),*) },
             None => ffi::SQLITE_INTERNAL,
@@ -230,9 +292,18 @@ unsafe extern "C" fn read(
     at: i64,
 ) -> c_int {
     match write_kept(file) {
-        ffi::SQLITE_OK => below!(xRead(file, into, len, at)),
+        ffi::SQLITE_OK => reads::told(below!(xRead(file, into, len, at))),
         code => code,
     }
+}
+
+unsafe extern "C" fn read_database(
+    file: *mut ffi::sqlite3_file,
+    into: *mut c_void,
+    len: c_int,
+    at: i64,
+) -> c_int {
+    reads::told(below!(DATABASES, xRead(file, into, len, at)))
 }
 
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_int {
@@ -242,9 +313,30 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_int 
     }
 }
 
+/// Makes the name of a log durable, unless it is. If that fails nothing is kept
+/// any more: of a commit that fails for its name nothing is in the file.
+fn sync_name(file: *mut ffi::sqlite3_file) -> c_int {
+    // SAFETY: called by our methods only, with SQLite's open file.
+    let Some(kept) = (unsafe { kept(file) }) else { return ffi::SQLITE_OK };
+    if kept.is_named {
+        return ffi::SQLITE_OK;
+    }
+    // SAFETY: SQLite has the name for as long as the file is open.
+    let code = unsafe { name::sync(kept.name) };
+    kept.is_named = code == ffi::SQLITE_OK;
+    if !kept.is_named {
+        kept.bytes.clear();
+    }
+    code
+}
+
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
-    let code = match write_kept(file) {
-        ffi::SQLITE_OK => below!(xSync(file, flags)),
+    let code = match sync_name(file) {
+        ffi::SQLITE_OK => write_kept(file),
+        code => return code,
+    };
+    let code = match code {
+        ffi::SQLITE_OK => name::with_name_synced(|| below!(xSync(file, flags))),
         code => code,
     };
     wal::note_failure(code);

@@ -23,7 +23,7 @@ use std::sync::Once;
 use rusqlite::ffi;
 use rusqlite::{Connection, OpenFlags};
 
-use super::gather;
+use super::{errno, fallback, gather, name};
 
 /// The errno of the system call that failed last on this connection; 0 if
 /// none.
@@ -68,6 +68,8 @@ pub(crate) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, (rusqlit
     let name = name.map_err(|error| (rusqlite::Error::from(error), 0))?;
     let flags = flags | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut handle = std::ptr::null_mut();
+    // What SQLite refuses by itself has no errno, and is told with none.
+    errno::set(0);
     // SAFETY: a C string, and a place for the handle, that live through the
     // call. SQLite gives a handle also when it fails, unless there is no
     // memory; nobody else has it, and it is closed, or given away.
@@ -95,6 +97,8 @@ pub(crate) fn prepare() {
             ffi::sqlite3_initialize();
             let vfs = ffi::sqlite3_vfs_find(std::ptr::null());
             gather::register(vfs);
+            fallback::install(vfs);
+            name::install(vfs);
             let Some(set) = vfs.as_ref().and_then(|vfs| vfs.xSetSystemCall) else { return };
             let fstat: Fstat = fstat_by_generation;
             let stat: Stat = stat_by_generation;
@@ -105,7 +109,7 @@ pub(crate) fn prepare() {
 }
 
 /// What SQLite takes any system call for; it casts back to the real type.
-type SystemCall = unsafe extern "C" fn();
+pub(super) type SystemCall = unsafe extern "C" fn();
 type Fstat = unsafe extern "C" fn(c_int, *mut libc::stat) -> c_int;
 type Stat = unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int;
 

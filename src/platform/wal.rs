@@ -233,6 +233,12 @@ impl Mark {
         self.header[4]
     }
 
+    /// Whether the log holds nothing: all that was committed is in the database,
+    /// and was synced there before the log was begun anew.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames() == 0
+    }
+
     /// Whether one commit lies between.
     pub(crate) fn is_next_of(&self, before: &Self) -> bool {
         // SQLite's count of commits.

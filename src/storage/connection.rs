@@ -102,7 +102,7 @@ fn write(place: &Place, durability: Durability) -> Result<Session, StorageError>
     });
     let mut session = finish(result, connection, place)?;
     // One system call, which does not count beside a sync.
-    session.minds_moves = durability == Durability::Full;
+    session.is_for_device = durability == Durability::Full;
     session.waits.set(durability == Durability::Full);
     Ok(session)
 }

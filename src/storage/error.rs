@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::platform::wal;
 
@@ -76,6 +76,12 @@ pub enum StorageError {
         /// The latest format this library knows.
         known: i64,
     },
+    /// A write to it was cut short, which is undone by whoever opens it for
+    /// writing.
+    Unfinished {
+        /// The file.
+        path: PathBuf,
+    },
     /// SQLite could not get memory.
     OutOfMemory,
     /// Anything else SQLite reports; a fault on our side.
@@ -90,7 +96,12 @@ impl StorageError {
             return Self::Other(error.to_string());
         };
         wal::note_failure(code.extended_code);
-        let text = message.clone().unwrap_or_else(|| code.to_string());
+        let text = match code.extended_code {
+            ffi::SQLITE_IOERR_DIR_FSYNC => {
+                format!("cannot sync the directory of {}", path.display())
+            }
+            _ => message.clone().unwrap_or_else(|| code.to_string()),
+        };
         let reason = if errno == 0 {
             text.clone()
         } else {
@@ -106,6 +117,9 @@ impl StorageError {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
                 Self::Busy { path: path.to_owned() }
             }
+            ErrorCode::ReadOnly if code.extended_code == ffi::SQLITE_READONLY_ROLLBACK => {
+                Self::Unfinished { path: path.to_owned() }
+            }
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
                 Self::NoPermission { path: path.to_owned(), reason }
             }
@@ -114,6 +128,7 @@ impl StorageError {
                 libc::EACCES | libc::EPERM | libc::EROFS => {
                     Self::NoPermission { path: path.to_owned(), reason }
                 }
+                libc::ENOSPC | libc::EDQUOT => Self::Full { reason },
                 _ => Self::Io { reason },
             },
             ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => {
@@ -190,6 +205,12 @@ impl fmt::Display for StorageError {
                 f,
                 "{} has format {format}, this library knows up to format {known}; use a newer \
                  acervo",
+                path.display()
+            ),
+            Self::Unfinished { path } => write!(
+                f,
+                "the making of {} was cut short, by a kill or a power cut, which opening it for \
+                 writing undoes; open it once without read_only",
                 path.display()
             ),
             Self::OutOfMemory => f.write_str("out of memory"),

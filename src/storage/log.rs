@@ -152,6 +152,16 @@ impl Log {
         self.session.sync()
     }
 
+    /// As [`Session::sync_what_was_read`].
+    pub(crate) fn sync_what_was_read(&self) -> Result<(), StorageError> {
+        self.session.sync_what_was_read()
+    }
+
+    /// As [`Session::is_unsure`].
+    pub(crate) fn is_unsure(&self) -> bool {
+        self.session.is_unsure()
+    }
+
     /// As [`Session::begin_read`].
     pub(crate) fn begin_read(&self) -> Result<(), StorageError> {
         self.session.begin_read()

@@ -16,6 +16,7 @@ mod derived;
 mod error;
 mod inspect;
 mod log;
+mod on_device;
 mod pack;
 mod schema;
 mod session;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection};
 
+use super::on_device::OnDevice;
 use super::{Place, StorageError};
 use crate::platform::prepared::{Parameter, Prepared};
 use crate::platform::sqlite::{data_version, has_moved, system_errno};
@@ -20,12 +21,15 @@ pub(super) struct Session {
     connection: Connection,
     path: PathBuf,
     busy_timeout: Duration,
-    /// A commit promises that the file has it, so that has to be the file.
-    pub(super) minds_moves: bool,
+    /// What is acknowledged is on the device, and the file has it: so that has
+    /// to be the file.
+    pub(super) is_for_device: bool,
     /// Whether SQLite is told to sync the log in each commit.
     pub(super) waits: Cell<bool>,
     /// The failed syncs of the process after which the log was written again.
     repaired: Cell<u64>,
+    /// What of the log is known to be on the device.
+    on_device: OnDevice,
     /// In a transaction that has the write lock.
     is_writing: Cell<bool>,
 }
@@ -50,9 +54,10 @@ impl Session {
             connection,
             path: place.path.clone(),
             busy_timeout: place.busy_timeout,
-            minds_moves: false,
+            is_for_device: false,
             waits: Cell::new(false),
             repaired: Cell::new(0),
+            on_device: OnDevice::of(&place.path),
             is_writing: Cell::new(false),
         }
     }
@@ -64,9 +69,10 @@ impl Session {
             connection,
             path: PathBuf::from(":memory:"),
             busy_timeout: Duration::ZERO,
-            minds_moves: false,
+            is_for_device: false,
             waits: Cell::new(false),
             repaired: Cell::new(0),
+            on_device: OnDevice::of_nobody_else(),
             is_writing: Cell::new(false),
         }
     }
@@ -191,7 +197,7 @@ impl Session {
             }
         }
         self.is_writing.set(true);
-        if self.minds_moves && has_moved(&self.connection) && file::is_elsewhere(&self.path) {
+        if self.is_for_device && has_moved(&self.connection) && file::is_elsewhere(&self.path) {
             self.roll_back();
             return Err(StorageError::moved(&self.path));
         }
@@ -214,6 +220,7 @@ impl Session {
         let path = &self.path;
         repaired.map_err(|(error, errno)| StorageError::from_sqlite(&error, errno, path))?;
         self.repaired.set(failed);
+        self.on_device.note(self.mark());
         Ok(())
     }
 
@@ -225,7 +232,7 @@ impl Session {
     /// Makes everything since [`Session::begin`] durable and visible.
     pub(super) fn commit(&self) -> Result<(), StorageError> {
         let result = match self.waits.get() {
-            true => wal::commit_at_once(&self.connection, || self.run(COMMIT, &[])),
+            true => self.commit_to_device(),
             false => self.run(COMMIT, &[]),
         };
         wal::builds_on(None);
@@ -241,13 +248,51 @@ impl Session {
         result
     }
 
-    /// Makes every commit durable that was not when it was made.
+    /// Commits, and notes that all of the log is on the device then: the sync
+    /// is of what others have appended before, too.
+    fn commit_to_device(&self) -> Result<(), StorageError> {
+        let before = self.mark();
+        wal::commit_at_once(&self.connection, || self.run(COMMIT, &[]))?;
+        let after = self.mark();
+        // Nothing was written, so there was no sync; and another may have
+        // committed already.
+        if after != before {
+            let is_ours = |mark: &wal::Mark| before.is_some_and(|before| mark.is_next_of(&before));
+            self.on_device.note(after.filter(is_ours));
+        }
+        Ok(())
+    }
+
+    /// Whether the log may hold what nobody knows to be on the device: what
+    /// others have committed, and what was there at open.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.mark().is_none_or(|mark| !self.on_device.has(mark))
+    }
+
+    /// Makes durable what was read in this transaction, before an answer that
+    /// rests on it and writes nothing. Only between [`Session::begin`] and the
+    /// end; no effect where commits do not wait for the device.
+    pub(super) fn sync_what_was_read(&self) -> Result<(), StorageError> {
+        if !self.is_for_device || !self.is_unsure() {
+            return Ok(());
+        }
+        wal::sync(&self.connection)
+            .map_err(|(error, errno)| StorageError::from_sqlite(&error, errno, &self.path))?;
+        self.on_device.note(self.mark());
+        Ok(())
+    }
+
+    /// Makes every commit durable that was not when it was made, whoever made
+    /// it. One look at shared memory where there is none.
     pub(super) fn sync(&self) -> Result<(), StorageError> {
+        if !self.is_for_device || !self.is_unsure() {
+            return Ok(());
+        }
         // What failed before is written again by that.
         self.begin()?;
-        let synced = wal::sync(&self.connection);
+        let synced = self.sync_what_was_read();
         self.roll_back();
-        synced.map_err(|(error, errno)| StorageError::from_sqlite(&error, errno, &self.path))
+        synced
     }
 
     /// Has commits leave the log as it is; [`Session::checkpoint`] is called.

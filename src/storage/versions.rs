@@ -179,6 +179,16 @@ impl Versions {
         self.session.roll_back();
     }
 
+    /// As [`Session::sync_what_was_read`].
+    pub(crate) fn sync_what_was_read(&self) -> Result<(), StorageError> {
+        self.session.sync_what_was_read()
+    }
+
+    /// As [`Session::sync`].
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        self.session.sync()
+    }
+
     /// As [`Session::checkpoint_apart`].
     pub(crate) fn checkpoint_apart(&self) {
         self.session.checkpoint_apart();

@@ -182,6 +182,30 @@ static void a_file_that_may_not_be_read_is_permission_denied_and_named(void)
     CHECK(chmod(scratch_path("secret.db"), 0600) == 0);
 }
 
+static void use_in_directory_that_cannot_be_read(void)
+{
+    const char *path = scratch_path("dark/new.db");
+    for (int round = 0; round < 2; round++) {
+        acervo *db = open_database(path);
+        acervo_kv *kv = store_of(db, "a");
+        put_int(kv, "n", round);
+        acervo_kv_free(kv);
+        close_database(db);
+    }
+}
+
+/* Its names are made durable all the same: without the directory's own sync. */
+static void a_directory_that_may_only_be_written_holds_a_database(void)
+{
+    CHECK(chmod(scratch_directory(), 0755) == 0);
+    CHECK(mkdir(scratch_path("dark"), 0700) == 0);
+    if (getuid() == 0)
+        CHECK(chown(scratch_path("dark"), NOBODY, NOBODY) == 0);
+    CHECK(chmod(scratch_path("dark"), 0300) == 0);
+    as_nobody(use_in_directory_that_cannot_be_read);
+    CHECK(chmod(scratch_path("dark"), 0700) == 0);
+}
+
 /* --------------------------------------------------------------- full disk */
 
 static int log_messages;
@@ -315,6 +339,7 @@ int main(int argc, char **argv)
         TEST(a_bad_path_is_invalid),
         TEST(a_directory_that_may_not_be_written_is_permission_denied_and_named),
         TEST(a_file_that_may_not_be_read_is_permission_denied_and_named),
+        TEST(a_directory_that_may_only_be_written_holds_a_database),
         TEST(a_full_disk_is_unavailable_and_loses_nothing_acknowledged),
         TEST(a_full_disk_behind_the_registry_is_told_once_and_retried),
     };

@@ -168,6 +168,25 @@ fn nobody_waits_for_an_interval_that_is_longer_than_the_bound() {
 }
 
 #[test]
+fn a_database_that_is_tidied_before_it_writes_closes() {
+    let scratch = Scratch::new();
+    let db = scratch.open_with(&options(&[("flush_interval_ms", int(3_600_000))]));
+    let registry = db.registry();
+    registry.put(b"first", int(1).as_bytes(), None).unwrap();
+    // The thread has an hour until it writes, and tidies before.
+    registry.flush().unwrap();
+    db.store(b"s").unwrap().put(b"k", int(1).as_bytes(), None).unwrap();
+    crowd(&db, 0, 3000);
+    eventually("their rows have gone", || {
+        registry.put(b"again", int(2).as_bytes(), None).unwrap();
+        stat(&db, "log_rows") <= 300
+    });
+    thread::sleep(Duration::from_millis(600));
+    db.close().unwrap();
+    assert_eq!(scratch.open().registry().get(b"again").unwrap(), Some(int(2)));
+}
+
+#[test]
 fn a_log_hook_that_puts_while_puts_wait_does_not_wait_for_itself() {
     let scratch = Scratch::new();
     let db = Arc::new(scratch.open_with(&tight()));

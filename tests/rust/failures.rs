@@ -7,6 +7,7 @@ use std::fs;
 
 use acervo::database::{Database, Options};
 use acervo::error::{Code, Error};
+use acervo::value::Value;
 use common::{Scratch, int, options, text};
 use rusqlite::Connection;
 
@@ -96,6 +97,46 @@ fn a_missing_directory_and_a_bad_path_are_invalid() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.file()).unwrap();
     assert!(refusal(&scratch).message.contains("directory"));
+}
+
+/// A database whose making was killed while SQLite's journal was needed to undo
+/// it: the journal is there, and pages of the file are written.
+fn cut_short() -> Scratch {
+    let made = filled();
+    let connection = Connection::open(made.file()).unwrap();
+    let sql = "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN IMMEDIATE;
+               CREATE TABLE more (b); WITH n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n
+               LIMIT 100) INSERT INTO more SELECT randomblob(1000) FROM n";
+    connection.execute_batch(sql).unwrap();
+    let scratch = Scratch::new();
+    for end in ["", "-journal"] {
+        let name = |scratch: &Scratch| format!("{}{end}", scratch.file().display());
+        fs::copy(name(&made), name(&scratch)).unwrap();
+    }
+    scratch
+}
+
+#[test]
+fn a_file_whose_making_was_cut_short_says_so_until_it_is_opened_for_writing() {
+    let scratch = cut_short();
+    let before = fs::read(scratch.file()).unwrap();
+    let read_only = options(&[("read_only", Value::from_json(b"true").unwrap())]);
+    let opened = Database::open(scratch.path(), &read_only).err().expect("a refusal");
+    let checked = acervo::database::check_file(scratch.file()).expect_err("a refusal");
+    for error in [opened, checked] {
+        assert_eq!(error.code, Code::Unavailable, "{error}");
+        assert!(error.retryable, "{error}");
+        for part in ["test.db", "cut short", "open it once without read_only"] {
+            assert!(error.message.contains(part), "{error}");
+        }
+    }
+    assert!(fs::read(scratch.file()).unwrap() == before, "the file was touched");
+    scratch.open().close().unwrap();
+    let db = scratch.open_with(&read_only);
+    assert!(db.global().get(b"s").unwrap().is_some());
+    db.close().unwrap();
+    let report = acervo::database::check_file(scratch.file()).unwrap();
+    assert!(report.faults.is_empty(), "{report:?}");
 }
 
 #[test]

@@ -119,6 +119,12 @@ pub(super) trait History: Send + Sync {
         gone: &[u64],
     ) -> Result<Stored, EntryError>;
 
+    /// Makes durable what was read, where versions are when they are made; for
+    /// an answer that rests on it and makes none.
+    fn sync_what_was_read(&self) -> Result<(), EntryError> {
+        Ok(())
+    }
+
     /// Whether a state on the way is worth keeping in memory.
     fn keeps_states(&self) -> bool {
         false

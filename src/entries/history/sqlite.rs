@@ -102,6 +102,7 @@ impl SqliteHistory {
             }
             let tally = versions.tally()?;
             if stored_of(tally) != expected {
+                versions.sync_what_was_read()?;
                 return Err(EntryError::Overtaken);
             }
             versions.forget_touched(tally)?;
@@ -452,6 +453,13 @@ impl History for SqliteHistory {
             versions.set_note("epoch", Some(tally.epoch + 1))?;
             Ok(stored_of(versions.tally()?))
         })
+    }
+
+    fn sync_what_was_read(&self) -> Result<(), EntryError> {
+        let writer = self.writer.lock();
+        let Some(versions) = &*writer else { return Ok(()) };
+        let _writing = self.writing.lock();
+        Ok(versions.sync()?)
     }
 
     fn derive(&self) -> Result<bool, EntryError> {

@@ -15,6 +15,7 @@ use super::connection::{connect, regular_file};
 use super::log::Log;
 use super::session::Session;
 use super::{Place, StorageError, schema};
+use crate::platform::reads;
 use crate::report::Report;
 
 pub(crate) use tables::Tables;
@@ -69,10 +70,13 @@ impl Inspection {
         }
     }
 
-    /// SQLite's own check of its pages, tables and indexes.
+    /// SQLite's own check of its pages, tables and indexes. It goes on after a
+    /// page that could not be read, and lists it as a fault; that the device
+    /// gave an error says nothing about the file.
     pub(crate) fn structure(&self, report: &mut Report) -> Result<(), StorageError> {
         report.checked.pages = self.one_int("PRAGMA page_count")?.unwrap_or(0).unsigned_abs();
         let mut found = Vec::new();
+        reads::take_failure();
         let sql = format!("PRAGMA integrity_check({STRUCTURE_FAULTS})");
         let result = self.each(&sql, [], |row| {
             if let ValueRef::Text(text) = row.at(0) {
@@ -80,6 +84,10 @@ impl Inspection {
                 found.extend(text.lines().map(str::to_owned));
             }
         });
+        if let Some(errno) = reads::take_failure() {
+            let error = std::io::Error::from_raw_os_error(errno);
+            return Err(StorageError::from_io(&error, self.session().path()));
+        }
         found.retain(|line| line != "ok" && !line.starts_with("*** in database"));
         for line in found {
             report.add("file", self.place(), line);

@@ -27,7 +27,7 @@ impl Record {
     pub fn new(events: Vec<Event>) -> Self {
         let mut sure = vec![usize::MAX; events.len()];
         let mut unsynced: Vec<(usize, usize)> = Vec::new();
-        let mut names = Vec::new();
+        let mut names: Vec<usize> = Vec::new();
         for (at, event) in events.iter().enumerate() {
             match event {
                 Event::Write { inode, .. } | Event::Truncate { inode, .. } => {
@@ -35,9 +35,13 @@ impl Record {
                 }
                 Event::Made { durable: true, .. } => sure[at] = at,
                 Event::Made { .. } | Event::Removed { .. } => names.push(at),
-                Event::DirectorySynced => {
-                    names.drain(..).for_each(|name| sure[name] = at);
-                }
+                Event::DirectorySynced { start } => names.retain(|&name| {
+                    let is_covered = name < *start;
+                    if is_covered {
+                        sure[name] = at;
+                    }
+                    !is_covered
+                }),
                 Event::Synced { inode, start } => unsynced.retain(|&(write, of)| {
                     let is_covered = of == *inode && write < *start;
                     if is_covered {

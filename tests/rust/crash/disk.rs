@@ -7,7 +7,6 @@
 //! happened, and makes calls fail on demand. `cut` builds from the record what
 //! a power cut could have left.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -50,8 +49,10 @@ pub enum Event {
         inode: usize,
         start: usize,
     },
-    /// Names are as they are now, on the device.
-    DirectorySynced,
+    /// Names are on the device as they were before the event `start`.
+    DirectorySynced {
+        start: usize,
+    },
     Removed {
         name: String,
     },
@@ -76,6 +77,8 @@ pub enum Call {
     /// A write of which the device takes half.
     ShortWrite,
     Sync,
+    /// A sync of the directory, whoever makes it.
+    DirectorySync,
     Truncate,
     Delete,
     FileSize,
@@ -85,12 +88,13 @@ pub enum Call {
 }
 
 impl Call {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Open,
         Self::Read,
         Self::Write,
         Self::ShortWrite,
         Self::Sync,
+        Self::DirectorySync,
         Self::Truncate,
         Self::Delete,
         Self::FileSize,
@@ -102,11 +106,14 @@ impl Call {
     fn code(self, errno: c_int) -> c_int {
         match self {
             Self::Open => ffi::SQLITE_CANTOPEN,
+            // As SQLite's own: "the file system is corrupt".
+            Self::Read if errno == libc::EIO => ffi::SQLITE_IOERR_CORRUPTFS,
             Self::Read => ffi::SQLITE_IOERR_READ,
             Self::Write if errno == libc::ENOSPC => ffi::SQLITE_FULL,
             Self::Write => ffi::SQLITE_IOERR_WRITE,
             Self::ShortWrite => ffi::SQLITE_FULL,
             Self::Sync => ffi::SQLITE_IOERR_FSYNC,
+            Self::DirectorySync => ffi::SQLITE_IOERR_DIR_FSYNC,
             Self::Truncate => ffi::SQLITE_IOERR_TRUNCATE,
             Self::Delete => ffi::SQLITE_IOERR_DELETE,
             Self::FileSize => ffi::SQLITE_IOERR_FSTAT,
@@ -135,6 +142,9 @@ struct State {
     inodes: usize,
     is_recording: bool,
     lies: bool,
+    /// The directory's last sync failed: what stands in it may not be there
+    /// after a cut.
+    names_are_unsure: bool,
     fault: Option<Fault>,
     calls: HashMap<u8, usize>,
     tripped: usize,
@@ -355,20 +365,63 @@ macro_rules! below {
     };
 }
 
-thread_local! {
-    /// SQLite opened a directory to sync it, on this thread.
-    static DIRECTORY_OPENED: Cell<bool> = const { Cell::new(false) };
+// ------------------------------------------------- syncs of the directory
+
+/// In the place of the C library's, for the whole program: the name of a file
+/// is made durable by a sync of its directory, which passes by SQLite's VFS.
+///
+/// # Safety
+///
+/// As that one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsync(descriptor: c_int) -> c_int {
+    sync_descriptor(libc::SYS_fsync, descriptor)
+}
+
+/// As [`fsync`].
+///
+/// # Safety
+///
+/// As that one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdatasync(descriptor: c_int) -> c_int {
+    sync_descriptor(libc::SYS_fdatasync, descriptor)
+}
+
+fn sync_descriptor(call: libc::c_long, descriptor: c_int) -> c_int {
+    // SAFETY: a system call without pointers.
+    let sync = || unsafe { libc::syscall(call, descriptor) as c_int };
+    let Ok(path) = std::fs::read_link(format!("/proc/self/fd/{descriptor}")) else {
+        return sync();
+    };
+    let disk = {
+        let disks = DISKS.lock().unwrap();
+        disks.iter().find(|disk| disk.directory.path() == path).cloned()
+    };
+    let Some(disk) = disk else { return sync() };
+    let start = {
+        let state = disk.state();
+        if state.lies {
+            return 0;
+        }
+        state.events.len()
+    };
+    if disk.trip(Call::DirectorySync).is_some() {
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        disk.state().names_are_unsure = true;
+        // SAFETY: the errno of this thread.
+        unsafe { *libc::__errno_location() = errno };
+        return -1;
+    }
+    let result = sync();
+    if result == 0 {
+        disk.state().names_are_unsure = false;
+        disk.note(Event::DirectorySynced { start });
+    }
+    result
 }
 
 type SystemCall = unsafe extern "C" fn();
-type OpenDirectory = unsafe extern "C" fn(*const c_char, *mut c_int) -> c_int;
-static OPEN_DIRECTORY: OnceLock<OpenDirectory> = OnceLock::new();
-
-unsafe extern "C" fn open_directory(path: *const c_char, out: *mut c_int) -> c_int {
-    DIRECTORY_OPENED.set(true);
-    // SAFETY: the function that was there before, with its arguments.
-    unsafe { OPEN_DIRECTORY.get().expect("installed")(path, out) }
-}
 
 /// Puts the layer in place, before SQLite is used.
 pub fn install() {
@@ -376,18 +429,11 @@ pub fn install() {
     ONCE.call_once(|| {
         super::memory::install();
         // SAFETY: the default VFS is there after sqlite3_initialize and is
-        // never taken away; ours lives for ever. The system call is replaced
-        // by one of its type.
+        // never taken away; ours lives for ever.
         unsafe {
             assert_eq!(ffi::sqlite3_initialize(), ffi::SQLITE_OK);
             let below = ffi::sqlite3_vfs_find(ptr::null());
             INNER.get_or_init(|| Inner(below));
-            let get = (*below).xGetSystemCall.unwrap();
-            let set = (*below).xSetSystemCall.unwrap();
-            let before = get(below, c"openDirectory".as_ptr()).unwrap();
-            OPEN_DIRECTORY.get_or_init(|| std::mem::transmute::<SystemCall, OpenDirectory>(before));
-            let ours = std::mem::transmute::<OpenDirectory, SystemCall>(open_directory);
-            assert_eq!(set(below, c"openDirectory".as_ptr(), Some(ours)), ffi::SQLITE_OK);
             let size = size_of::<File>() as c_int + (*below).szOsFile;
             let vfs = Box::leak(Box::new(ffi::sqlite3_vfs {
                 szOsFile: size,
@@ -451,7 +497,7 @@ unsafe extern "C" fn open(
                         state.inodes += 1;
                         state.names.insert(name.clone(), inode);
                         if state.is_recording {
-                            let durable = before.is_some();
+                            let durable = before.is_some() && !state.names_are_unsure;
                             let content = before.unwrap_or_default();
                             state.events.push(Event::Made {
                                 inode,
@@ -482,17 +528,22 @@ unsafe extern "C" fn delete(_: *mut ffi::sqlite3_vfs, path: *const c_char, sync:
     {
         return code;
     }
-    DIRECTORY_OPENED.set(false);
-    // SAFETY: the call as it came.
-    let delete_below = || unsafe { (*inner()).xDelete.unwrap()(inner(), path, sync) };
-    let Some((disk, name)) = found else { return delete_below() };
+    // SAFETY: the call as it came, but for the sync.
+    let delete_below = |sync| unsafe { (*inner()).xDelete.unwrap()(inner(), path, sync) };
+    let Some((disk, name)) = found else { return delete_below(sync) };
     let mut state = disk.state();
-    let code = delete_below();
+    let code = delete_below(0);
     if code == ffi::SQLITE_OK && state.names.remove(&name).is_some() && state.is_recording {
         state.events.push(Event::Removed { name });
-        if DIRECTORY_OPENED.get() && !state.lies {
-            state.events.push(Event::DirectorySynced);
-        }
+    }
+    drop(state);
+    // As SQLite does it: a directory that cannot be opened is not synced.
+    if code == ffi::SQLITE_OK
+        && sync != 0
+        && let Ok(directory) = std::fs::File::open(disk.directory())
+        && directory.sync_all().is_err()
+    {
+        return ffi::SQLITE_IOERR_DIR_FSYNC;
     }
     code
 }
@@ -593,13 +644,9 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
     if !disk.sync_takes.is_zero() {
         std::thread::sleep(disk.sync_takes);
     }
-    DIRECTORY_OPENED.set(false);
     let code = below!(inner, xSync, flags);
     if code == ffi::SQLITE_OK {
         disk.note(Event::Synced { inode, start });
-        if DIRECTORY_OPENED.get() {
-            disk.note(Event::DirectorySynced);
-        }
     }
     code
 }

@@ -3,12 +3,17 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use acervo::database::Database;
+use acervo::error::Code;
+use acervo::value::Value;
 use rusqlite::Connection;
 
 use super::check::{Promise, after, check, check_entries_go_on, disk_with, open};
+use super::common::options;
 use super::cut::{Files, Record};
 use super::disk::{Call, Disk, Event, Fault};
 use super::random::{Random, factor, seed};
@@ -45,12 +50,15 @@ impl Trial {
             .filter(|&at| matches!(self.record.events[at], Event::Done { .. }))
             .map(|at| at + 1)
             .collect();
+        // Files that were there before the record begins are its first events.
+        let was_there = |event: &&Event| matches!(event, Event::Made { durable: true, .. });
+        let begin = self.record.events.iter().take_while(was_there).count();
         for attempt in 0..cuts * 6 {
             if tried.cuts >= cuts {
                 break;
             }
             let cut = match acknowledged.is_empty() || random.once_in(2) {
-                true => random.below(self.record.events.len() + 1),
+                true => begin + random.below(self.record.events.len() + 1 - begin),
                 false => random.pick(&acknowledged),
             };
             let files = self.record.state(cut, random);
@@ -84,6 +92,8 @@ impl Trial {
         let disk = disk_with(files, random);
         if nested {
             disk.record();
+        } else if files.keys().any(|name| name.ends_with("-journal")) {
+            look(&disk)?;
         }
         check(&disk, &self.workers, &self.record, cut, self.promise, (0, 0))?;
         if !nested {
@@ -108,6 +118,20 @@ impl Trial {
         }
         Ok(())
     }
+}
+
+/// What may not be written can be read, or it is said why not.
+fn look(disk: &Disk) -> Result<(), String> {
+    let path = disk.file();
+    let read_only = options(&[("read_only", Value::from_json(b"true").unwrap())]);
+    let opened = Database::open(path.as_os_str().as_bytes(), &read_only).map(drop);
+    let checked = acervo::database::check_file(&path).map(drop);
+    for error in [opened, checked].into_iter().filter_map(Result::err) {
+        if !matches!(error.code, Code::Unavailable | Code::Invalid) {
+            return Err(format!("read only: {:?}: {error}", error.code));
+        }
+    }
+    Ok(())
 }
 
 fn list(files: &Files) -> String {
@@ -356,6 +380,34 @@ fn a_failed_sync_in_the_creation_takes_nothing_with_it_later() {
         disk.forget();
         let trial = Trial { record: Record::new(disk.events()), workers, promise: Promise::All };
         passes(&format!("failed sync {after} in the creation"), &trial, 10, &mut random);
+    }
+}
+
+/// Names that were not synced are lost by a cut, and with the name of the log
+/// all that was committed to it: also when it is the sync of the directory that
+/// fails, in the creation and each time the file is opened.
+#[test]
+fn a_directory_that_could_not_be_synced_takes_nothing_acknowledged_with_it() {
+    for is_new in [true, false] {
+        for after in 0..3 {
+            let mut random = Random::new(seed() + 50 + after as u64);
+            let workers: Vec<Box<dyn Worker>> = vec![Store::new("one", 12, 300, &mut random)];
+            let disk = Disk::new();
+            if !is_new {
+                open(&disk, "full").unwrap().close().unwrap();
+            }
+            disk.record();
+            let errno = if after == 1 { libc::EMFILE } else { libc::EIO };
+            disk.set_fault(Some(Fault { call: Call::DirectorySync, after, lasting: false, errno }));
+            let db = (0..3).find_map(|_| open(&disk, "full").ok()).unwrap();
+            work(&disk, &db, &workers);
+            db.close().unwrap();
+            disk.forget();
+            let trial =
+                Trial { record: Record::new(disk.events()), workers, promise: Promise::All };
+            let name = format!("failed sync {after} of the directory, new file {is_new}");
+            passes(&name, &trial, 20, &mut random);
+        }
     }
 }
 
