@@ -10,6 +10,7 @@
 mod common;
 
 mod batches;
+mod churn;
 mod model;
 mod processes;
 mod rounds;

@@ -163,6 +163,12 @@ impl Keys {
         self.slots.fill(NOTHING);
     }
 
+    /// When each key was written last, in seconds, as `kv` tells.
+    pub fn times(&self, kv: &Kv) -> Vec<i64> {
+        let time = |n| kv.get(self.key(n).as_bytes()).unwrap().map(|value| value.timestamp());
+        (0..self.slots.len()).filter_map(time).collect()
+    }
+
     /// Forgets those that `is_gone` by their value in `kv`. Tells how many.
     pub fn forget(&mut self, kv: &Kv, is_gone: impl Fn(&Value) -> bool) -> u64 {
         let mut gone = 0;
