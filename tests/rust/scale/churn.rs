@@ -19,7 +19,7 @@ fn what_is_written_stays_while_the_log_is_compacted() {
         (0..THREADS).map(|n| Share::new(&format!("c{n}"), size, seed() + n as u64)).collect();
     let mut db = open();
     let mut most = 0;
-    for round in 0..48 {
+    for round in 0..18 {
         in_threads(&mut shares, |share| match round % 2 {
             0 => share.fill(Some(&db)),
             _ => share.round(Some(&db), round, size.registry),

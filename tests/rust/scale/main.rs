@@ -11,6 +11,8 @@ mod common;
 
 mod batches;
 mod churn;
+mod entries;
+mod find;
 mod model;
 mod processes;
 mod rounds;

@@ -411,4 +411,3 @@ pub fn overhead() -> usize {
     db.registry().put(b"key", Value::nil().as_bytes(), None).unwrap();
     crate::common::stat(&db, "bytes") as usize - 4
 }
-
