@@ -51,6 +51,7 @@ mod fault;
 #[allow(unsafe_code, reason = "C passes pointers")]
 mod ffi;
 mod guard;
+mod hashing;
 pub mod kv;
 #[allow(unsafe_code, reason = "so does Lua")]
 pub mod lua;

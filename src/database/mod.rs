@@ -9,6 +9,8 @@ mod finishing;
 mod instance;
 mod open;
 mod options;
+#[cfg(test)]
+mod weak_hashes;
 
 use std::sync::{Arc, OnceLock};
 

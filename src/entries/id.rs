@@ -5,10 +5,9 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-
 use super::EntryError;
 use super::slots::Lease;
+use crate::hashing::Hashing;
 
 /// Longest id in bytes, the whole text.
 pub(crate) const ID_LIMIT: usize = 512;
@@ -34,7 +33,7 @@ impl<'a> IdRef<'a> {
 
     /// A hash of both parts, as cheap as it can be had.
     #[inline]
-    pub(super) fn hash_by(self, hasher: &RandomState) -> u64 {
+    pub(super) fn hash_by(self, hasher: &Hashing) -> u64 {
         let mut hasher = hasher.build_hasher();
         hasher.write(self.ns);
         hasher.write(self.name);

@@ -1,9 +1,9 @@
 //! The tree of versions: who comes from whom.
 
-use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::EntryError;
+use crate::hashing::Hashing;
 use crate::sorting;
 
 /// The root, which every registry has.
@@ -22,7 +22,7 @@ struct Node {
 /// its children: ids only grow.
 #[derive(Clone)]
 pub(super) struct Lineage {
-    nodes: HashMap<u64, Node, RandomState>,
+    nodes: HashMap<u64, Node, Hashing>,
     /// The highest id that is there.
     newest: u64,
     /// The highest id ever used.
@@ -203,6 +203,26 @@ mod tests {
         assert_eq!(lineage.next(0, 6), Some(6));
         assert_eq!(lineage.next(5, 5), None);
         assert_eq!(lineage.next(9, 5), None);
+    }
+
+    #[test]
+    fn thousands_of_versions_have_their_parents_by_weak_hashes() {
+        crate::hashing::with_weak(|| {
+            let mut lineage = Lineage::new(0);
+            // A version comes from that of half its number.
+            (1..3000).for_each(|version| lineage.add(version, version / 2).unwrap());
+            assert_eq!(lineage.len(), 3000);
+            assert!((1..3000).all(|version| lineage.parent(version) == Some(version / 2)));
+            assert!(!lineage.has(3000) && lineage.path(2900, 0).back.len() == 12);
+            assert_eq!(lineage.prune(2).len(), 3000 - lineage.len());
+            let descends = |mut version: u64| {
+                while version > 2 {
+                    version /= 2;
+                }
+                version == 2
+            };
+            assert!((1..3000).all(|version| lineage.has(version) == descends(version)));
+        });
     }
 
     #[test]

@@ -6,13 +6,13 @@
 
 use std::convert::Infallible;
 
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::entry::Entry;
 use super::id::{Id, IdRef};
 use super::op::{Op, OpKind};
 use super::state::State;
+use crate::hashing::Hashing;
 
 /// What several operations on one id come down to.
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ impl Net {
 /// up.
 #[derive(Default)]
 pub(super) struct Squash {
-    hasher: RandomState,
+    hasher: Hashing,
     nets: Vec<(Id, Net)>,
     by_id: HashTable<usize>,
 }
@@ -208,6 +208,7 @@ mod tests {
 
     use super::super::slots::Slots;
     use super::*;
+    use crate::hashing::{WEAK, weaken, with_weak};
     use crate::value::Value;
 
     const KINDS: [&[u8]; 2] = [b"k.a", b"k.b"];
@@ -252,7 +253,12 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_squash_does_what_its_parts_do(before in wishes(), parts in wishes()) {
+        fn a_squash_does_what_its_parts_do(
+            before in wishes(),
+            parts in wishes(),
+            weak in 0..WEAK.len(),
+        ) {
+            let _weak = weaken(WEAK[weak].1);
             let mut state = State::new(Slots::new());
             ops(&mut state, &before);
             let left = state.clone();
@@ -284,7 +290,12 @@ mod tests {
         }
 
         #[test]
-        fn a_changeset_and_its_inverse_change_nothing(before in wishes(), parts in wishes()) {
+        fn a_changeset_and_its_inverse_change_nothing(
+            before in wishes(),
+            parts in wishes(),
+            weak in 0..WEAK.len(),
+        ) {
+            let _weak = weaken(WEAK[weak].1);
             let mut state = State::new(Slots::new());
             ops(&mut state, &before);
             let left = state.clone();
@@ -312,7 +323,9 @@ mod tests {
         fn a_lasting_squash_removes_what_it_created_and_deleted(
             parts in wishes(),
             other in wishes(),
+            weak in 0..WEAK.len(),
         ) {
+            let _weak = weaken(WEAK[weak].1);
             let mut state = State::new(Slots::new());
             let parts = ops(&mut state, &parts);
             let mut squash = Squash::default();
@@ -336,6 +349,21 @@ mod tests {
             back.replay_owned(inverse(&lasting));
             prop_assert_eq!(back.len(), 0);
         }
+    }
+
+    #[test]
+    fn thousands_of_ids_are_squashed_each_for_itself_by_weak_hashes() {
+        with_weak(|| {
+            let (mut state, mut squash) = (State::new(Slots::new()), Squash::default());
+            for round in 0..4 {
+                let wish = |n: usize| (n * 7 % 2000, 0, (n % 3 > 0).then_some((n + round) as i64));
+                let wishes: Vec<_> = (round * 300..1700 + round * 100).map(wish).collect();
+                squash.extend(ops(&mut state, &wishes));
+            }
+            let mut again = State::new(Slots::new());
+            again.replay_owned(squash.into_ops());
+            assert_eq!(entries(&again), entries(&state));
+        });
     }
 
     #[test]

@@ -64,8 +64,10 @@ mod tests {
     use crate::entries::handle::Registry;
     use crate::entries::id::IdRef;
     use crate::entries::snapshot::Snapshot;
+    use crate::hashing::{WEAK, weaken, with_weak};
 
     use super::*;
+    use crate::value::Value;
 
     /// What changes the registry.
     #[derive(Clone, Debug)]
@@ -129,7 +131,9 @@ mod tests {
                 ],
                 0..60,
             ),
+            weak in 0..WEAK.len(),
         ) {
+            let _weak = weaken(WEAK[weak].1);
             let (_, registry) = Registry::in_memory();
             let mut kept = vec![registry.snapshot().unwrap()];
             for (at, step) in steps.iter().enumerate() {
@@ -153,6 +157,58 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn thousands_are_found_by_weak_hashes_at_every_version() {
+        const IDS: usize = 1500;
+        with_weak(|| {
+            let (_, registry) = Registry::in_memory();
+            let texts: Vec<String> = (0..IDS).map(|n| format!("n{}:e{n}", n % 7)).collect();
+            let id = |n: usize| IdRef::parse(texts[n].as_bytes());
+            let entry = |n: usize, number: u64| {
+                let data = Value::from_json(number.to_string().as_bytes()).unwrap();
+                Entry::new(id(n), b"k", None, Some(data)).unwrap()
+            };
+            let mut model: Vec<Option<u64>> = vec![None; IDS];
+            let mut kept = Vec::new();
+            for round in 0..6_usize {
+                let mut changes = registry.snapshot().unwrap().changes();
+                for n in (0..IDS).filter(|n| (n * 31 + round * 17) % 5 < 3) {
+                    let number = (round * IDS + n) as u64;
+                    if model[n].is_none() {
+                        changes.create(entry(n, number)).unwrap();
+                        model[n] = Some(number);
+                    } else if n % 3 == 0 {
+                        changes.delete(id(n)).unwrap();
+                        model[n] = None;
+                    } else {
+                        changes.update(entry(n, number)).unwrap();
+                        model[n] = Some(number);
+                    }
+                }
+                changes.apply().unwrap();
+                kept.push((registry.snapshot().unwrap(), model.clone()));
+                if round == 4 {
+                    registry.apply_version(2).unwrap();
+                    model = kept[1].1.clone();
+                }
+            }
+            for (snapshot, model) in &kept {
+                let number = |entry: &Entry| entry.data().unwrap().to_json().unwrap();
+                for (n, wanted) in model.iter().enumerate() {
+                    let wanted = wanted.map(|it| it.to_string());
+                    assert_eq!(snapshot.get(id(n)).map(number), wanted);
+                    if let Some(found) = snapshot.find_quickly(texts[n].as_bytes()) {
+                        assert_eq!(Some(number(&found)), wanted);
+                    }
+                }
+                assert_eq!(snapshot.len(), model.iter().flatten().count());
+            }
+            let last = &kept.last().unwrap().0;
+            let quick = texts.iter().filter(|it| last.find_quickly(it.as_bytes()).is_some());
+            assert_eq!(quick.count(), last.len());
+        });
     }
 
     #[test]

@@ -428,6 +428,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::hashing::WEAK;
 
     /// Values by their keys.
     #[derive(Clone, Default)]
@@ -463,9 +464,21 @@ mod tests {
         u64::from(key % 7) << 32 | u64::from(key % 7 / 3) << 63
     }
 
-    /// Whether what is found is what the version has. Tells how much is.
+    /// [`hash`], or one of the weak hashes.
+    fn hash_by(weak: Option<usize>) -> impl Fn(&u32) -> u64 {
+        move |key| match weak {
+            None => hash(key),
+            Some(weak) => WEAK[weak].1(u64::from(*key).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        }
+    }
+
     fn found(shown: &Shown<Map>) -> usize {
-        (0..40)
+        found_of(shown, 40, hash)
+    }
+
+    /// Whether what is found is what the version has. Tells how much is.
+    fn found_of(shown: &Shown<Map>, keys: u32, hash: impl Fn(&u32) -> u64) -> usize {
+        (0..keys)
             .filter(|key| {
                 let found = shown.find(hash(key), |value| value == key);
                 if let Some(found) = &found {
@@ -482,7 +495,10 @@ mod tests {
             steps in prop::collection::vec(
                 prop::collection::vec((0..40_u32, any::<bool>()), 0..20), 0..30),
             limit in 3..40_u32,
+            weak in prop::option::of(0..WEAK.len()),
         ) {
+            let hash = hash_by(weak);
+            let found = |shown: &Shown<Map>| found_of(shown, 40, &hash);
             let mut line = Line::with_numbers(limit);
             let (mut map, mut all, mut len) = (Map::default(), Vec::new(), 0);
             for (step, changes) in steps.into_iter().enumerate() {
@@ -493,7 +509,7 @@ mod tests {
                         map.0.remove(&key);
                     }
                 }
-                let (shown, before) = line.show(map.clone(), hash);
+                let (shown, before) = line.show(map.clone(), &hash);
                 prop_assert_eq!(before.0.len(), len);
                 prop_assert_eq!(found(&shown), map.0.len());
                 len = map.0.len();
@@ -505,6 +521,23 @@ mod tests {
                     found(shown);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn thousands_are_found_by_weak_hashes_while_the_table_grows() {
+        for weak in 0..WEAK.len() {
+            let hash = hash_by(Some(weak));
+            let mut line = Line::default();
+            let (mut map, mut all) = (Map::default(), Vec::new());
+            for round in 0..12_u32 {
+                (0..round * 200).for_each(|n| map.put((n * 7 + round) % 2000));
+                (0..300).for_each(|n| _ = map.0.remove(&((n * 13 + round) % 2000)));
+                let shown = line.show(map.clone(), &hash).0;
+                assert_eq!(found_of(&shown, 2000, &hash), map.0.len(), "{}", WEAK[weak].0);
+                all.push(shown);
+            }
+            all.iter().for_each(|shown| _ = found_of(shown, 2000, &hash));
         }
     }
 

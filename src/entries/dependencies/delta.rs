@@ -2,7 +2,6 @@
 
 use std::borrow::Borrow;
 
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
 
@@ -12,18 +11,19 @@ use crate::entries::EntryError;
 use crate::entries::entry::Entry;
 use crate::entries::id::IdRef;
 use crate::entries::op::Op;
+use crate::hashing::Hashing;
 
 /// Entries of a list by their ids.
 struct Listed<'a, E> {
     entries: &'a [E],
-    hasher: RandomState,
+    hasher: Hashing,
     places: HashTable<u32>,
 }
 
 impl<'a, E: Borrow<Entry>> Listed<'a, E> {
     /// None of the list yet; room for `len`.
     fn new(entries: &'a [E], len: usize) -> Self {
-        Self { entries, hasher: RandomState::default(), places: HashTable::with_capacity(len) }
+        Self { entries, hasher: Hashing::default(), places: HashTable::with_capacity(len) }
     }
 
     fn id(&self, place: usize) -> IdRef<'a> {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use super::Patterns;
@@ -12,6 +11,7 @@ use crate::entries::entry::Entry;
 use crate::entries::id::{Id, IdRef};
 use crate::entries::persistent::Tree;
 use crate::entries::state::{Entries, SlotSet, State};
+use crate::hashing::Hashing;
 use crate::platform::sync::Mutex;
 use crate::sorting;
 
@@ -146,7 +146,7 @@ impl Built {
     }
 }
 
-type Lists<'a> = HashMap<IdRef<'a>, Vec<u32>, RandomState>;
+type Lists<'a> = HashMap<IdRef<'a>, Vec<u32>, Hashing>;
 
 fn postings(lists: Lists<'_>) -> Postings {
     let mut lists: Vec<_> = lists.into_iter().collect();
@@ -220,7 +220,7 @@ fn walk(
     neighbours: impl Fn(&Entry, &mut dyn FnMut(u32)),
 ) -> Vec<Id> {
     let Some(start) = state.slot_of(id) else { return Vec::new() };
-    let mut seen: HashSet<u32, RandomState> = HashSet::default();
+    let mut seen: HashSet<u32, Hashing> = HashSet::default();
     seen.insert(start);
     let mut waiting = vec![start];
     let mut found = Vec::new();

@@ -10,7 +10,6 @@ use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use super::Patterns;
@@ -22,6 +21,7 @@ use crate::entries::entry::Entry;
 use crate::entries::id::IdRef;
 use crate::entries::op::{Op, OpKind};
 use crate::entries::state::State;
+use crate::hashing::Hashing;
 use crate::sorting;
 
 /// Entries that exist, by their ids.
@@ -87,8 +87,8 @@ struct Index<'a> {
 }
 
 /// The one that makes the entry, and the one that deletes it.
-type ById<'a> = HashMap<IdRef<'a>, [Option<u32>; 2], RandomState>;
-type Members<'a> = HashMap<Group<'a>, Vec<u32>, RandomState>;
+type ById<'a> = HashMap<IdRef<'a>, [Option<u32>; 2], Hashing>;
+type Members<'a> = HashMap<Group<'a>, Vec<u32>, Hashing>;
 
 /// The entry whose dependencies count: for a delete the one that goes.
 fn entry_of(op: &Op) -> &Entry {
@@ -106,8 +106,7 @@ impl<'a> Index<'a> {
 
     fn by_id(&self) -> &ById<'a> {
         self.by_id.get_or_init(|| {
-            let mut by_id =
-                HashMap::with_capacity_and_hasher(self.ops.len(), RandomState::default());
+            let mut by_id = HashMap::with_capacity_and_hasher(self.ops.len(), Hashing::default());
             for (node, op) in self.ops.iter().enumerate() {
                 let nodes: &mut [Option<u32>; 2] = by_id.entry(op.entry.id_parts()).or_default();
                 nodes[usize::from(op.kind == OpKind::Delete)] = Some(node as u32);
@@ -176,7 +175,7 @@ impl Graph {
         let index = Index::of(ops);
         let mut edges = Vec::new();
         // Who depends on each group.
-        let mut sources: HashMap<Group<'_>, Vec<u32>, RandomState> = HashMap::default();
+        let mut sources: HashMap<Group<'_>, Vec<u32>, Hashing> = HashMap::default();
         for (node, op) in ops.iter().enumerate() {
             let node = node as u32;
             let is_delete = op.kind == OpKind::Delete;
@@ -212,7 +211,7 @@ impl Graph {
     /// stands on a cycle; then the pairs themselves count.
     fn with_groups<'a>(
         mut self,
-        sources: HashMap<Group<'a>, Vec<u32>, RandomState>,
+        sources: HashMap<Group<'a>, Vec<u32>, Hashing>,
         index: &Index<'a>,
     ) -> Result<Self, EntryError> {
         let mut pairs = 0;
@@ -239,7 +238,7 @@ impl Graph {
             self.edges.extend(members.iter().map(|&node| towards(group, node, !*is_delete)));
         }
         let nodes = self.ops + shared.len();
-        let on_cycles: HashSet<u32, RandomState> = components(nodes, &self.edges)
+        let on_cycles: HashSet<u32, Hashing> = components(nodes, &self.edges)
             .into_iter()
             .flatten()
             .filter(|&node| node as usize >= self.ops)
@@ -366,7 +365,7 @@ fn stops_using<'a>(
         return;
     }
     // What is deleted and made again may be used again.
-    let mut kept: HashSet<u32, RandomState> = HashSet::default();
+    let mut kept: HashSet<u32, Hashing> = HashSet::default();
     targets(&op.entry, patterns, aimed, |target| match target {
         Target::One(id) => kept.extend(index.one(id, false)),
         target => kept.extend(index.members(&Group { target, is_delete: false })),

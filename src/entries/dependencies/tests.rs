@@ -12,6 +12,7 @@ use crate::entries::id::{Id, IdRef};
 use crate::entries::op::{Op, OpKind};
 use crate::entries::slots::Slots;
 use crate::entries::state::State;
+use crate::hashing::{WEAK, weaken, with_weak};
 use crate::value::{Value, put_array_header, put_map_header, put_string};
 
 type Entries = BTreeMap<Id, Entry>;
@@ -177,7 +178,9 @@ proptest! {
         left in some_entries(),
         aimed in some_entries(),
         turn in any::<prop::sample::Index>(),
+        weak in 0..WEAK.len(),
     ) {
+        let _weak = weaken(WEAK[weak].1);
         let patterns = Patterns::default();
         let ops = delta(&list(&left), &list(&aimed), &patterns).unwrap();
         let mut state = state_of(&left);
@@ -228,7 +231,9 @@ proptest! {
         changes in prop::collection::vec((some_entry(), any::<bool>()), 1..30),
         asked in prop::collection::vec(any::<bool>(), 30),
         register_at in 0..30_usize,
+        weak in 0..WEAK.len(),
     ) {
+        let _weak = weaken(WEAK[weak].1);
         let mut patterns = Arc::new(Patterns::default());
         let mut known = Entries::new();
         let mut state = State::new(Slots::new());
@@ -281,6 +286,35 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn lists_of_thousands_are_told_apart_by_weak_hashes() {
+    with_weak(|| {
+        let entry = |n: usize, round: usize| {
+            let before = format!("n{}:e{}", (n + 6) % 7, n.saturating_sub(1));
+            let data = if n % 5 == 0 { round.to_string() } else { String::new() };
+            entry(&format!("n{}:e{n}", n % 7), "k", &[&before], &[], &data)
+        };
+        let from: Vec<Entry> = (0..1500).map(|n| entry(n, 0)).collect();
+        let mut to: Vec<Entry> = (300..1800).map(|n| entry(n, 1)).collect();
+        to.reverse();
+        let patterns = Arc::new(Patterns::default());
+        let ops = delta(&from, &to, &patterns).unwrap();
+        let changed = (300..1500).filter(|n| n % 5 == 0).count();
+        assert_eq!(ops.len(), 300 + 300 + changed);
+        let mut state = State::new(Slots::new());
+        from.iter().for_each(|entry| state.put(entry));
+        state.replay(&ops);
+        let sorted = |list: &[Entry]| -> Entries {
+            list.iter().map(|entry| (entry.id().clone(), entry.clone())).collect()
+        };
+        assert_eq!(state.iter().cloned().collect::<Vec<_>>(), list(&sorted(&to)));
+        for n in (300..1799).step_by(100) {
+            let found = dependents(&state, entry(n, 0).id().parts(), false, &patterns);
+            assert_eq!(found, [entry(n + 1, 0).id().clone()]);
+        }
+    });
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! What was found at one version.
 
-use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::base::Place;
 use super::hits::Hits;
+use crate::hashing::Hashing;
 use crate::platform::sync::Mutex;
 
 /// Most results that are kept.
@@ -22,7 +22,7 @@ pub(in crate::entries) struct Cache {
 
 #[derive(Default)]
 struct Results {
-    by_filter: HashMap<Box<[u8]>, Found, RandomState>,
+    by_filter: HashMap<Box<[u8]>, Found, Hashing>,
     bytes: usize,
     /// Counts uses.
     clock: u64,

@@ -8,7 +8,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::field::Field;
@@ -16,6 +15,7 @@ use super::key::{ELEMENT, Key, STRING, keys_of};
 use super::sorted::{Sorted, Writer};
 use super::test::Test;
 use crate::entries::entry::Entry;
+use crate::hashing::Hashing;
 use crate::value::View;
 
 /// What came and went is worked in when it is more than this, and more than
@@ -64,7 +64,7 @@ impl Column {
         field: &Field,
         entries: impl Iterator<Item = (u32, &'a Entry)>,
     ) -> Option<Self> {
-        let mut numbers: HashMap<Key<'a>, u32, RandomState> = HashMap::default();
+        let mut numbers: HashMap<Key<'a>, u32, Hashing> = HashMap::default();
         let mut pairs: Vec<(u32, u32)> = Vec::new();
         let mut unkeyed = Vec::new();
         let mut keys = Vec::new();

@@ -11,6 +11,7 @@ use super::*;
 use crate::entries::entry::Entry;
 use crate::entries::id::IdRef;
 use crate::entries::slots::Slots;
+use crate::hashing::{WEAK, weaken, with_weak};
 use crate::platform::thin::IsThin;
 use crate::value::Value;
 
@@ -237,7 +238,9 @@ proptest! {
              prop::collection::vec(any::<prop::sample::Index>(), 1..4)),
             1..8),
         filters in prop::collection::vec(filter(), 1..6),
+        weak in 0..WEAK.len(),
     ) {
+        let _weak = weaken(WEAK[weak].1);
         let mut state = State::new(Slots::new());
         let mut model = start;
         for (id, body) in &model {
@@ -322,6 +325,36 @@ fn many(len: u32) -> State {
         state.put(&entry(&("n".to_owned(), format!("{n:05}")), &body));
     }
     state
+}
+
+#[test]
+fn many_distinct_values_are_found_by_weak_hashes() {
+    with_weak(|| {
+        let mut state = many(1500);
+        for round in 0..3 {
+            for n in 0..60 {
+                let filter = value(&json!({"x": n % 10, "y": format!("y{}", n * 25 + round)}));
+                let found = find(&state, &Cache::default(), filter.as_bytes()).unwrap();
+                assert!(are_as_scanned(&state, &found, filter.as_bytes()));
+            }
+            for n in 0..200_u32 {
+                let n = (n * 7 + round) % 1500;
+                state.remove(IdRef { ns: b"n", name: format!("{n:05}").as_bytes() });
+            }
+        }
+    });
+}
+
+#[test]
+fn results_of_one_version_are_each_of_their_filter_by_weak_hashes() {
+    with_weak(|| {
+        let (state, cache) = (many(200), Cache::default());
+        for n in 0..300 {
+            let filter = value(&json!({"y": format!("y{}", n % 150)}));
+            let found = find(&state, &cache, filter.as_bytes()).unwrap();
+            assert!(are_as_scanned(&state, &found, filter.as_bytes()));
+        }
+    });
 }
 
 #[test]

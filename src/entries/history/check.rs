@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 use super::codec;
@@ -13,15 +12,16 @@ use crate::entries::id::{Id, IdRef};
 use crate::entries::lineage::ROOT;
 use crate::entries::op::{Op, OpKind};
 use crate::entries::squash::Squash;
+use crate::hashing::Hashing;
 use crate::report::Report;
 use crate::sorting;
 use crate::storage::{Inspection, StorageError, Tables, Tally};
 
 /// What versions come down to, by id; no entry: it was deleted.
-type Net = HashMap<Id, Option<Entry>, RandomState>;
+type Net = HashMap<Id, Option<Entry>, Hashing>;
 
 /// What a row may be on the way to another version, by id.
-type Steps = HashMap<Id, Vec<Option<Entry>>, RandomState>;
+type Steps = HashMap<Id, Vec<Option<Entry>>, Hashing>;
 
 /// The entries that a process has in memory, for comparing them.
 pub(in crate::entries) struct Memory<'a> {
@@ -75,7 +75,7 @@ struct History<'a> {
     /// Versions that can be reached, and from where; the root has none.
     parents: BTreeMap<u64, Option<u64>>,
     /// Those whose changesets cannot be read.
-    bad: HashSet<u64, RandomState>,
+    bad: HashSet<u64, Hashing>,
 }
 
 impl History<'_> {
@@ -132,7 +132,7 @@ impl History<'_> {
 
     fn check_changesets(&mut self, report: &mut Report) -> Result<(), StorageError> {
         let (parents, bad) = (&self.parents, &mut self.bad);
-        let mut missing: HashSet<u64, RandomState> = parents.keys().copied().collect();
+        let mut missing: HashSet<u64, Hashing> = parents.keys().copied().collect();
         self.inspection.changesets(|version, bytes| {
             let place = || format!("changeset of version {version}");
             let known = u64::try_from(version).ok().filter(|known| parents.contains_key(known));
@@ -388,7 +388,7 @@ impl History<'_> {
     fn check_memory(&self, memory: Memory<'_>, report: &mut Report) -> Result<(), StorageError> {
         let version = memory.version;
         let Some(net) = self.replay(version)? else { return Ok(()) };
-        let mut expected: HashMap<Id, Entry, RandomState> =
+        let mut expected: HashMap<Id, Entry, Hashing> =
             memory.baseline.map(|entry| (entry.id().clone(), entry)).collect();
         for (id, entry) in net {
             match entry {
@@ -455,7 +455,7 @@ fn difference(ops: &[Op], others: &[Op]) -> Option<Id> {
 /// The first id that two lists of operations, sorted by it, leave with different
 /// entries. Leaving none is the same as not naming it.
 fn difference_in_effect(ops: &[Op], others: &[Op]) -> Option<Id> {
-    type Left = HashMap<Id, Entry, RandomState>;
+    type Left = HashMap<Id, Entry, Hashing>;
     let effect = |ops: &[Op]| {
         let mut left = Left::default();
         for op in ops {

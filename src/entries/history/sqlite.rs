@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::codec;
@@ -16,6 +15,7 @@ use crate::entries::op::OpKind;
 use crate::entries::version::Version;
 use crate::fault;
 use crate::guard::Unusable;
+use crate::hashing::Hashing;
 use crate::platform::sync::{Mutex, MutexGuard};
 use crate::storage::{StorageError, Tally, VersionRow, Versions};
 
@@ -268,7 +268,7 @@ struct Net {
     /// As it is written, by id.
     written: Vec<NetEntry>,
     /// What came after.
-    changed: HashMap<Id, Option<Entry>, RandomState>,
+    changed: HashMap<Id, Option<Entry>, Hashing>,
     is_closed: bool,
 }
 

@@ -180,6 +180,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::hashing::WEAK;
 
     fn find(directory: &Directory, hash: u64, slot: u32) -> bool {
         match directory.find(hash, |found| (found == slot).then_some(())) {
@@ -194,8 +195,12 @@ mod tests {
         fn it_holds_what_a_set_holds(
             // Few hashes, so that many collide and wrap around the end.
             changes in prop::collection::vec((0..300_u32, any::<bool>(), 0..4_u64), 0..900),
+            weak in prop::option::of(0..WEAK.len()),
         ) {
-            let hash_of = |slot: u32| (u64::from(slot) % 5) << 32 | (60 + u64::from(slot) % 7);
+            let hash_of = |slot: u32| match weak {
+                None => (u64::from(slot) % 5) << 32 | (60 + u64::from(slot) % 7),
+                Some(weak) => WEAK[weak].1(u64::from(slot).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            };
             let (directory, mut model) = (Directory::new(), BTreeSet::new());
             for (slot, comes, _) in changes {
                 if comes && model.insert(slot) {

@@ -10,18 +10,18 @@ mod directory;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Weak};
 
-use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
 use self::directory::{Directory, Search};
 use super::id::{Body, Id, IdRef};
+use crate::hashing::Hashing;
 use crate::platform::fork;
 use crate::platform::sync::Mutex;
 
 /// The slots of one registry.
 pub(super) struct Slots {
     generation: u32,
-    hasher: RandomState,
+    hasher: Hashing,
     directory: Directory,
     ids: Mutex<Ids>,
     kinds: Mutex<Kinds>,
@@ -37,7 +37,7 @@ struct Ids {
 /// The kinds in use: few, of many entries.
 #[derive(Default)]
 struct Kinds {
-    known: HashSet<Arc<[u8]>, RandomState>,
+    known: HashSet<Arc<[u8]>, Hashing>,
     /// How many there may be before those out of use are dropped.
     limit: usize,
 }
@@ -70,7 +70,7 @@ impl Slots {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             generation: fork::generation(),
-            hasher: RandomState::default(),
+            hasher: Hashing::default(),
             directory: Directory::new(),
             ids: Mutex::default(),
             kinds: Mutex::default(),
@@ -185,7 +185,52 @@ impl Ids {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
+    use crate::hashing::with_weak;
+
+    #[test]
+    fn thousands_of_ids_have_a_slot_each_whatever_their_hashes_are() {
+        const IDS: usize = 3000;
+        with_weak(|| {
+            let slots = Slots::new();
+            let texts: Vec<String> = (0..IDS).map(|n| format!("n{}:e{n}", n % 7)).collect();
+            let id = |n: usize| IdRef::parse(texts[n].as_bytes());
+            let mut held: Vec<Option<(Id, u32)>> = vec![None; IDS];
+            for round in 0..3 {
+                for (n, held) in held.iter_mut().enumerate() {
+                    *held = None;
+                    if (n + round) % 3 != 0 {
+                        *held = Some(slots.intern(&Id::new(id(n))));
+                    }
+                }
+                assert_eq!(slots.directory.len(), held.iter().flatten().count());
+                let by_slot: HashMap<u32, &Id> =
+                    held.iter().flatten().map(|(id, slot)| (*slot, id)).collect();
+                assert_eq!(by_slot.len(), slots.directory.len(), "a slot of two ids");
+                for (n, held) in held.iter().enumerate() {
+                    let wanted = id(n);
+                    let found = slots.find(wanted, |slot| {
+                        by_slot.get(&slot).filter(|it| it.parts() == wanted).map(|_| slot)
+                    });
+                    assert_eq!(found, held.as_ref().map(|it| it.1), "{}", texts[n]);
+                    if let Some((id, slot)) = held {
+                        let (again, same) = slots.intern(&Id::new(wanted));
+                        assert!(Arc::ptr_eq(again.body(), id.body()) && same == *slot);
+                    }
+                }
+                let kinds: Vec<Arc<[u8]>> =
+                    (0..300_u32).map(|n| slots.intern_kind(&n.to_le_bytes()[..].into())).collect();
+                for (n, kind) in kinds.iter().enumerate() {
+                    assert_eq!(**kind, (n as u32).to_le_bytes());
+                    assert!(Arc::ptr_eq(&slots.intern_kind(&kind[..].into()), kind));
+                }
+            }
+            drop(held);
+            assert_eq!(slots.directory.len(), 0);
+        });
+    }
 
     #[test]
     fn an_id_has_one_slot_while_anybody_holds_it_and_then_gives_it_back() {

@@ -3,6 +3,7 @@
 
 pub mod handlers;
 pub mod other;
+pub mod random;
 pub mod tree;
 pub mod work;
 
