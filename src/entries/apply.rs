@@ -33,7 +33,7 @@ impl Engine {
         let current = self.published();
         check_base(options.base, changes, base, &current)?;
         let folded = fold(changes, &current)?;
-        let (ops, next) = self.plan(folded, &current.state)?;
+        let (ops, next) = self.plan(folded, &current.state);
         let version = Version {
             id: turn.stored.next()?,
             parent: Some(current.version),
@@ -64,15 +64,11 @@ impl Engine {
     }
 
     /// Folded operations in their order, and the state they make of `left`.
-    pub(super) fn plan(
-        &self,
-        ops: Vec<Op>,
-        left: &State,
-    ) -> Result<(Changeset, State), EntryError> {
+    pub(super) fn plan(&self, ops: Vec<Op>, left: &State) -> (Changeset, State) {
         let mut aimed = left.clone();
         aimed.replay(&ops);
-        let ops = order(ops, &self.patterns.load(), left, &aimed)?;
-        Ok((ops.into(), aimed))
+        let ops = order(ops, &self.patterns.load(), left, &aimed);
+        (ops.into(), aimed)
     }
 }
 
