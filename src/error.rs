@@ -113,7 +113,6 @@ impl From<EntryError> for Error {
             | EntryError::KindChanged { .. }
             | EntryError::NoChanges
             | EntryError::TooManyChanges { .. }
-            | EntryError::TooManyDependencies
             | EntryError::Spent
             | EntryError::Option { .. }
             | EntryError::NotAnAncestor { .. }

@@ -33,7 +33,7 @@ impl Engine {
         let current = self.published();
         let planned = check_base(options.base, changes, base, &current)
             .and_then(|()| fold(changes, &current))
-            .and_then(|folded| self.plan(folded, &current.state));
+            .map(|folded| self.plan(folded, &current.state));
         let (ops, next) = self.refuse_for_sure(planned)?;
         let version = Version {
             id: turn.stored.next()?,
@@ -65,15 +65,11 @@ impl Engine {
     }
 
     /// Folded operations in their order, and the state they make of `left`.
-    pub(super) fn plan(
-        &self,
-        ops: Vec<Op>,
-        left: &State,
-    ) -> Result<(Changeset, State), EntryError> {
+    pub(super) fn plan(&self, ops: Vec<Op>, left: &State) -> (Changeset, State) {
         let mut aimed = left.clone();
         aimed.replay(&ops);
-        let ops = order(ops, &self.patterns.load(), left, &aimed)?;
-        Ok((ops.into(), aimed))
+        let ops = order(ops, &self.patterns.load(), left, &aimed);
+        (ops.into(), aimed)
     }
 }
 

@@ -71,8 +71,6 @@ pub enum EntryError {
         /// What is too many.
         what: &'static str,
     },
-    /// More dependencies among the operations than can be put in order.
-    TooManyDependencies,
     /// The changes were applied already.
     Spent,
     /// An option of `apply` that is unknown or has a wrong value.
@@ -229,10 +227,6 @@ impl fmt::Display for EntryError {
             Self::TooManyChanges { what } => {
                 write!(f, "{what} in one changeset; split it into several")
             }
-            Self::TooManyDependencies => f.write_str(
-                "the operations of this changeset depend on each other in too many ways to be put \
-                 in order; split it into several",
-            ),
             Self::Spent => {
                 f.write_str("these changes were applied already; take new ones from a snapshot")
             }

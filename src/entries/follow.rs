@@ -223,7 +223,7 @@ impl Engine {
         let told = told.map(|told| match told.versions.is_empty() {
             true => {
                 let ops = told.squash.into_ops_on(&current.state);
-                Ok(vec![(stored.head, self.plan(ops, &current.state)?.0)])
+                Ok(vec![(stored.head, self.plan(ops, &current.state).0)])
             }
             false => Ok::<_, EntryError>(told.versions),
         });

@@ -51,7 +51,7 @@ impl Engine {
                 state.replay(&*changeset);
             }
         }
-        let ops = self.creation(state.iter())?;
+        let ops = self.creation(state.iter());
         let is_closed = self.is_closed.load(Ordering::Acquire) && baseline.is_empty();
         let transaction = Transaction::begin(self, caller, version, false)?;
         transaction.run(&ops)?.commit(|events| {
@@ -67,12 +67,8 @@ impl Engine {
     }
 
     /// The creates of entries that are all that there is, dependencies first.
-    pub(super) fn creation<'a>(
-        &self,
-        entries: impl Iterator<Item = &'a Entry>,
-    ) -> Result<Changeset, EntryError> {
+    pub(super) fn creation<'a>(&self, entries: impl Iterator<Item = &'a Entry>) -> Changeset {
         let empty = State::new(Arc::clone(&self.slots));
-        let (ops, _) = self.plan(entries.cloned().map(Op::create).collect(), &empty)?;
-        Ok(ops)
+        self.plan(entries.cloned().map(Op::create).collect(), &empty).0
     }
 }

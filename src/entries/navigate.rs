@@ -181,7 +181,7 @@ impl Engine {
         for changeset in self.history.changesets(&path.forward)? {
             squash.extend(changeset.iter().cloned());
         }
-        let (ops, next) = self.plan(squash.into_ops_on(&current.state), &current.state)?;
+        let (ops, next) = self.plan(squash.into_ops_on(&current.state), &current.state);
         let view = Arc::new(View::new(version, next));
         let transaction = Transaction::begin(self, caller, version, false)?;
         transaction.run(&ops)?.commit(|events| {

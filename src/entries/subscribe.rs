@@ -51,7 +51,7 @@ impl Engine {
         let matching = view.state.iter().filter(|entry| {
             handler.pattern.matches(entry.kind()) && !self.settings.is_internal(entry.kind())
         });
-        let ops = self.creation(matching)?;
+        let ops = self.creation(matching);
         Transaction::for_one(self, caller, handler, view.version).run(&ops)?;
         self.handlers.add(handler);
         Ok(())

@@ -123,5 +123,5 @@ pub(in crate::entries) fn delta<E: Borrow<Entry>>(
     }
     let gone = from.iter().zip(&aimed.stay).filter(|(_, stays)| !**stays);
     ops.extend(gone.map(|(old, _)| Op::delete(old.borrow().clone())));
-    order(ops, patterns, &left, &aimed)
+    Ok(order(ops, patterns, &left, &aimed))
 }

@@ -1,4 +1,4 @@
-//! Graphs by edges, and their strongly connected components.
+//! What comes before what, and the strongly connected components of that.
 
 /// From a node to one that comes after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,8 +8,8 @@ pub(super) struct Edge {
     pub(super) rule: Rule,
 }
 
-/// Why one comes before the other. The weaker rules stand first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Why one comes before the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Rule {
     /// An update that stops using something, before that is deleted.
     StopsUsing,
@@ -21,26 +21,86 @@ pub(super) enum Rule {
     SameId,
 }
 
-/// The edges of each node, side by side.
+/// An edge between each of several operations and each of several others. An
+/// operation that is on both sides has none to itself.
+#[derive(Debug)]
+pub(super) struct Bundle {
+    pub(super) rule: Rule,
+    /// What is depended on.
+    pub(super) members: Vec<u32>,
+    /// Who depends on that, or stops to.
+    pub(super) sources: Vec<u32>,
+}
+
+impl Bundle {
+    pub(super) fn befores(&self) -> &[u32] {
+        if self.rule == Rule::DependsOn { &self.members } else { &self.sources }
+    }
+
+    pub(super) fn afters(&self) -> &[u32] {
+        if self.rule == Rule::DependsOn { &self.sources } else { &self.members }
+    }
+}
+
+/// Operations and what they wait for. An operation is a node, numbered by the
+/// last rule: deletes come first, then it goes by id.
+pub(super) struct Graph {
+    pub(super) ops: usize,
+    pub(super) edges: Vec<Edge>,
+    /// Each is one node more: all who depend on a namespace times all who are in
+    /// it would be too many edges.
+    pub(super) bundles: Vec<Bundle>,
+}
+
+/// A node, and one that comes after it.
+pub(super) type Pair = (u32, u32);
+
+impl Graph {
+    /// How many nodes there are.
+    pub(super) fn nodes(&self) -> usize {
+        self.ops + self.bundles.len()
+    }
+
+    /// The node of the bundle at this place.
+    pub(super) fn node_of(&self, bundle: usize) -> u32 {
+        (self.ops + bundle) as u32
+    }
+
+    /// What comes before what, each bundle through its node.
+    pub(super) fn pairs(&self) -> Vec<Pair> {
+        let len = |bundle: &Bundle| bundle.members.len() + bundle.sources.len();
+        let bundled: usize = self.bundles.iter().map(len).sum();
+        let mut pairs = Vec::with_capacity(self.edges.len() + bundled);
+        pairs.extend(self.edges.iter().map(|edge| (edge.before, edge.after)));
+        for (place, bundle) in self.bundles.iter().enumerate() {
+            let node = self.node_of(place);
+            pairs.extend(bundle.befores().iter().map(|&before| (before, node)));
+            pairs.extend(bundle.afters().iter().map(|&after| (node, after)));
+        }
+        pairs
+    }
+}
+
+/// What comes after each node, side by side.
 pub(super) struct Successors {
     starts: Vec<u32>,
     nodes: Vec<u32>,
 }
 
 impl Successors {
-    pub(super) fn new(nodes: usize, edges: &[Edge]) -> Self {
+    pub(super) fn new(nodes: usize, pairs: &[Pair]) -> Self {
         let mut starts = vec![0_u32; nodes + 1];
-        for edge in edges {
-            starts[edge.before as usize + 1] += 1;
+        for &(before, _) in pairs {
+            starts[before as usize + 1] += 1;
         }
         for node in 0..nodes {
             starts[node + 1] += starts[node];
         }
         let mut next = starts.clone();
-        let mut sorted = vec![0; edges.len()];
-        for edge in edges {
-            let place = &mut next[edge.before as usize];
-            sorted[*place as usize] = edge.after;
+        let mut sorted = vec![0; pairs.len()];
+        for &(before, after) in pairs {
+            let place = &mut next[before as usize];
+            sorted[*place as usize] = after;
             *place += 1;
         }
         Self { starts, nodes: sorted }
@@ -56,8 +116,8 @@ const UNSEEN: u32 = u32::MAX;
 
 /// The components of more than one node, each a list of its nodes. By Tarjan's
 /// algorithm, with a stack of its own: graphs may be deep.
-pub(super) fn components(nodes: usize, edges: &[Edge]) -> Vec<Vec<u32>> {
-    let successors = Successors::new(nodes, edges);
+pub(super) fn components(nodes: usize, pairs: &[Pair]) -> Vec<Vec<u32>> {
+    let successors = Successors::new(nodes, pairs);
     let mut number = vec![UNSEEN; nodes];
     let mut low = vec![0_u32; nodes];
     let mut is_open = vec![false; nodes];

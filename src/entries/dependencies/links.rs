@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::hashing::Hashing;
 use hashbrown::{HashMap, HashSet};
 
 use super::Patterns;
@@ -11,7 +12,6 @@ use crate::entries::entry::Entry;
 use crate::entries::id::{Id, IdRef};
 use crate::entries::persistent::Tree;
 use crate::entries::state::{Entries, SlotSet, State};
-use crate::hashing::Hashing;
 use crate::platform::sync::Mutex;
 use crate::sorting;
 
@@ -172,18 +172,22 @@ pub(in crate::entries) fn dependents(
     patterns: &Arc<Patterns>,
 ) -> Vec<Id> {
     let built = state.links.of(state, patterns);
-    walk(state, id, transitive, |entry, give| {
+    walk(state, id, transitive, |walk, entry| {
         let id = entry.id().parts();
-        each(&built.by_text, id, give);
         let all = IdRef { ns: b"ns", name: id.ns };
-        if !state.has(all) {
-            each(&built.by_text, all, give);
-        }
-        groups(entry, |group| {
-            let all = IdRef { ns: b"group", name: group };
+        walk.all(Target::One(id), |give| each(&built.by_text, id, give));
+        walk.all(Target::Namespace(id.ns), |give| {
             if !state.has(all) {
                 each(&built.by_text, all, give);
             }
+        });
+        groups(entry, |group| {
+            let all = IdRef { ns: b"group", name: group };
+            walk.all(Target::Group(group), |give| {
+                if !state.has(all) {
+                    each(&built.by_text, all, give);
+                }
+            });
         });
     })
 }
@@ -197,44 +201,74 @@ pub(in crate::entries) fn dependencies(
     patterns: &Arc<Patterns>,
 ) -> Vec<Id> {
     let built = state.links.of(state, patterns);
-    walk(state, id, transitive, |entry, give| {
-        targets(entry, patterns, state, |target| match target {
-            Target::One(id) => {
-                if let Some(slot) = state.slot_of(id) {
-                    give(slot);
+    walk(state, id, transitive, |walk, entry| {
+        targets(entry, patterns, state, |target| {
+            walk.all(target, |give| match target {
+                Target::One(id) => {
+                    if let Some(slot) = state.slot_of(id) {
+                        give(slot);
+                    }
                 }
-            }
-            Target::Namespace(ns) => state.namespace(ns).for_each(&mut *give),
-            Target::Group(group) => {
-                each(&built.by_group, IdRef { ns: b"", name: group }, give);
-            }
+                Target::Namespace(ns) => state.namespace(ns).for_each(give),
+                Target::Group(group) => {
+                    each(&built.by_group, IdRef { ns: b"", name: group }, give);
+                }
+            });
         });
     })
 }
 
-/// The entries that `neighbours` leads to from the one with this id.
-fn walk(
-    state: &State,
-    id: IdRef<'_>,
-    transitive: bool,
-    neighbours: impl Fn(&Entry, &mut dyn FnMut(u32)),
-) -> Vec<Id> {
-    let Some(start) = state.slot_of(id) else { return Vec::new() };
-    let mut seen: HashSet<u32, Hashing> = HashSet::default();
-    seen.insert(start);
-    let mut waiting = vec![start];
-    let mut found = Vec::new();
-    while let Some(slot) = waiting.pop() {
-        let Some(entry) = state.entries.get(slot) else { continue };
-        neighbours(entry, &mut |other| {
-            if seen.insert(other) {
-                found.extend(state.entries.get(other).map(|entry| entry.id().clone()));
-                if transitive {
-                    waiting.push(other);
-                }
+/// What was found on the way from one entry to others.
+struct Walk<'a> {
+    state: &'a State,
+    seen: HashSet<u32, Hashing>,
+    /// What was followed already: all who are in a namespace lead to the same.
+    followed: HashSet<Target<'a>, Hashing>,
+    /// What is to be looked at.
+    waiting: Vec<u32>,
+    found: Vec<Id>,
+}
+
+impl<'a> Walk<'a> {
+    /// Takes in what a target leads to, `slots`, if nobody has yet.
+    fn all(&mut self, target: Target<'a>, slots: impl FnOnce(&mut dyn FnMut(u32))) {
+        if !self.followed.insert(target) {
+            return;
+        }
+        slots(&mut |slot| {
+            if self.seen.insert(slot) {
+                self.found.extend(self.state.entries.get(slot).map(|entry| entry.id().clone()));
+                self.waiting.push(slot);
             }
         });
     }
+}
+
+/// The entries that `follow` leads to from the one with this id.
+fn walk<'a>(
+    state: &'a State,
+    id: IdRef<'_>,
+    transitive: bool,
+    follow: impl Fn(&mut Walk<'a>, &'a Entry),
+) -> Vec<Id> {
+    let Some(start) = state.slot_of(id) else { return Vec::new() };
+    let mut walk = Walk {
+        state,
+        seen: HashSet::default(),
+        followed: HashSet::default(),
+        waiting: vec![start],
+        found: Vec::new(),
+    };
+    walk.seen.insert(start);
+    while let Some(slot) = walk.waiting.pop() {
+        if let Some(entry) = state.entries.get(slot) {
+            follow(&mut walk, entry);
+        }
+        if !transitive {
+            break;
+        }
+    }
+    let mut found = walk.found;
     sorting::sort(&mut found);
     found
 }

@@ -2,10 +2,12 @@
 
 mod cycles;
 mod delta;
+mod edges;
 mod graph;
 mod links;
 mod order;
 mod patterns;
+mod stops;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use crate::entries::lookup::lookup;
 use crate::value::View;
 
 /// What an entry depends on by one text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Target<'a> {
     /// The entry with this id, if there is one.
     One(IdRef<'a>),
