@@ -1,4 +1,4 @@
-//! What turns one list of entries into another.
+//! What turns one list of entries into another, and puts that in order.
 
 use std::hint::black_box;
 use std::ptr::null_mut;
@@ -81,4 +81,41 @@ pub fn delta(bench: &mut Bench) {
         &mut |count| (0..count).for_each(|_| drop(black_box(by_hand(&before, &after)))),
     );
     bench.push(Line::time("delta", "5 k entries, 10 % changed : one pass", pair, (3.0, 1.5)));
+}
+
+/// Creates of entries that depend on their namespace, or on nothing.
+struct Plan {
+    entries: Vec<Entry>,
+    objects: Vec<Object>,
+}
+
+impl Plan {
+    fn new(count: usize, meta: &str) -> Plan {
+        let entries: Vec<Entry> =
+            (0..count).map(|n| Entry::new(&format!("d:{n:06}"), "k", meta, "1")).collect();
+        let objects = entries.iter().map(|entry| entry.0).collect();
+        Plan { entries, objects }
+    }
+
+    fn make(&self, db: Object, count: usize) {
+        assert_eq!(self.entries.len(), self.objects.len());
+        for _ in 0..count {
+            let (api, mut operations) = (api(), null_mut());
+            let (from, to) = (std::ptr::null(), &self.objects);
+            call!(api, build_delta(db, from, 0, to.as_ptr(), to.len(), &raw mut operations));
+            plain!(api, value_free(operations));
+        }
+    }
+}
+
+pub fn order(bench: &mut Bench) {
+    let count = bench.effort.scale(100_000);
+    let db = bench.world(bench.effort.scale(1000));
+    // The same size, so that the difference is what depends.
+    let dependent = Plan::new(count, r#"{"depends_on":"ns:d"}"#);
+    let free = Plan::new(count, r#"{"depended_by":"ns"}"#);
+    let pair = compare(bench.effort, &mut |count| dependent.make(db.0, count), &mut |count| {
+        free.make(db.0, count)
+    });
+    bench.push(Line::time("order", "100 k that depend on their ns : on nothing", pair, (2.0, 1.3)));
 }

@@ -121,6 +121,7 @@ pub const ALL: &[Row] = rows! {
     "open" => history::open,
     "snap-at" => history::snapshot_at,
     "delta" => delta::delta,
+    "order" => delta::order,
     "mem-kv" => limits::kv,
     "mem-entries" => limits::entries,
     "mem-versions" => limits::versions,

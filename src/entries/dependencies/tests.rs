@@ -293,7 +293,7 @@ fn lists_of_thousands_are_told_apart_by_weak_hashes() {
     with_weak(|| {
         let entry = |n: usize, round: usize| {
             let before = format!("n{}:e{}", (n + 6) % 7, n.saturating_sub(1));
-            let data = if n % 5 == 0 { round.to_string() } else { String::new() };
+            let data = if n.is_multiple_of(5) { round.to_string() } else { String::new() };
             entry(&format!("n{}:e{n}", n % 7), "k", &[&before], &[], &data)
         };
         let from: Vec<Entry> = (0..1500).map(|n| entry(n, 0)).collect();
@@ -423,9 +423,9 @@ impl Bits {
         let mut seen = vec![0_u64; self.rows.len().div_ceil(64)];
         let mut waiting = vec![from];
         while let Some(at) = waiting.pop() {
-            for word in 0..seen.len() {
-                let mut new = self.rows[at][word] & !seen[word];
-                seen[word] |= new;
+            for (word, (seen, row)) in seen.iter_mut().zip(&self.rows[at]).enumerate() {
+                let mut new = row & !*seen;
+                *seen |= new;
                 while new != 0 {
                     waiting.push(word * 64 + new.trailing_zeros() as usize);
                     new &= new - 1;
