@@ -322,6 +322,12 @@ fn versions_of_many_entries_are_what_was_applied() {
         let state = model.now.clone();
         found += model.search(&now, &state, 30);
         held.push((now, state));
+        // A little later, where indexes are those of before and what differs is
+        // tested by itself.
+        model.apply(&registry, 20, false);
+        let now = registry.snapshot().unwrap();
+        let state = model.now.clone();
+        found += model.search(&now, &state, 15);
         let old = model.some_version();
         let state = model.state(old);
         let snapshot = registry.snapshot_at(old).unwrap();

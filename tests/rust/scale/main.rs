@@ -16,6 +16,8 @@ mod find;
 mod model;
 mod processes;
 mod rounds;
+mod sharing;
+mod together;
 
 use common::random::number;
 

@@ -7,11 +7,10 @@ use std::time::Instant;
 
 use acervo::database::{Database, check_file};
 
-use crate::batches;
 use crate::common::other::{self, Other};
 use crate::common::{Scratch, options, stat, text};
 use crate::rounds::{Share, Size, THREADS, compare, compare_stats, in_threads, right, settle};
-use crate::{seed, times};
+use crate::{batches, churn, seed, sharing, times, together};
 
 fn open(path: &Path) -> Database {
     let path = path.as_os_str().as_bytes();
@@ -98,6 +97,16 @@ pub fn serve(path: &Path) {
             told(compare(&db, &own))
         }
         ["flush"] => told(db.flush().map_err(|error| error.to_string())),
+        ["count", steps, seed] => {
+            together::count(&db.global(), steps.parse().unwrap(), seed.parse().unwrap());
+            "done".to_owned()
+        }
+        ["digest"] => churn::digest(&db).to_string(),
+        ["entries", process] => {
+            let registry = db.entries().unwrap();
+            sharing::apply(Some(&registry), process.parse().unwrap());
+            "done".to_owned()
+        }
         ["batches", size] => batches::write_for_ever(&db, size.parse().unwrap()),
         words => panic!("unknown command {words:?}"),
     });

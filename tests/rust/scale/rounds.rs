@@ -186,6 +186,14 @@ fn registry_and_store_are_what_was_written() {
         db.flush().unwrap();
         assert_eq!(stat(&db, "dirty_keys"), 0, "after a flush");
         right(&format!("round {round}, flushed"), compare_stats(&db, &shares));
+        if round == 2 {
+            let copy = scratch.directory().join("copy.db");
+            let path = copy.to_str().unwrap().as_bytes();
+            db.backup(path).unwrap();
+            let copy = Database::open(path, &options(&[])).unwrap();
+            right("a copy", compare(&copy, &shares).and_then(|()| compare_stats(&copy, &shares)));
+            copy.close().unwrap();
+        }
         let report = db.check_integrity().unwrap();
         let rows = stat(&db, "log_rows");
         db.close().unwrap();
