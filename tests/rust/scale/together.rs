@@ -135,7 +135,7 @@ fn large_batches_are_seen_and_copied_whole_while_they_are_written() {
             let over = Over(&is_over);
             let mut moved = 0;
             for copy in 0..3 {
-                for _ in 0..times(40) {
+                for _ in 0..times(500) {
                     let (least, most, falls) = read_together(&part(&db));
                     moved += usize::from(least != most);
                     // A batch of the store is done whole in the file; memory
