@@ -356,7 +356,9 @@ mod tests {
         with_weak(|| {
             let (mut state, mut squash) = (State::new(Slots::new()), Squash::default());
             for round in 0..4 {
-                let wish = |n: usize| (n * 7 % 2000, 0, (n % 3 > 0).then_some((n + round) as i64));
+                let wish = |n: usize| {
+                    (n * 7 % 2000, 0, (!n.is_multiple_of(3)).then_some((n + round) as i64))
+                };
                 let wishes: Vec<_> = (round * 300..1700 + round * 100).map(wish).collect();
                 squash.extend(ops(&mut state, &wishes));
             }

@@ -526,7 +526,7 @@ mod tests {
 
     #[test]
     fn thousands_are_found_by_weak_hashes_while_the_table_grows() {
-        for weak in 0..WEAK.len() {
+        for (weak, (name, _)) in WEAK.iter().enumerate() {
             let hash = hash_by(Some(weak));
             let mut line = Line::default();
             let (mut map, mut all) = (Map::default(), Vec::new());
@@ -534,7 +534,7 @@ mod tests {
                 (0..round * 200).for_each(|n| map.put((n * 7 + round) % 2000));
                 (0..300).for_each(|n| _ = map.0.remove(&((n * 13 + round) % 2000)));
                 let shown = line.show(map.clone(), &hash).0;
-                assert_eq!(found_of(&shown, 2000, &hash), map.0.len(), "{}", WEAK[weak].0);
+                assert_eq!(found_of(&shown, 2000, &hash), map.0.len(), "{name}");
                 all.push(shown);
             }
             all.iter().for_each(|shown| _ = found_of(shown, 2000, &hash));

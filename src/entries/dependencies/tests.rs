@@ -293,7 +293,7 @@ fn lists_of_thousands_are_told_apart_by_weak_hashes() {
     with_weak(|| {
         let entry = |n: usize, round: usize| {
             let before = format!("n{}:e{}", (n + 6) % 7, n.saturating_sub(1));
-            let data = if n % 5 == 0 { round.to_string() } else { String::new() };
+            let data = if n.is_multiple_of(5) { round.to_string() } else { String::new() };
             entry(&format!("n{}:e{n}", n % 7), "k", &[&before], &[], &data)
         };
         let from: Vec<Entry> = (0..1500).map(|n| entry(n, 0)).collect();
@@ -301,7 +301,7 @@ fn lists_of_thousands_are_told_apart_by_weak_hashes() {
         to.reverse();
         let patterns = Arc::new(Patterns::default());
         let ops = delta(&from, &to, &patterns).unwrap();
-        let changed = (300..1500).filter(|n| n % 5 == 0).count();
+        let changed = (300..1500).filter(|n: &usize| n.is_multiple_of(5)).count();
         assert_eq!(ops.len(), 300 + 300 + changed);
         let mut state = State::new(Slots::new());
         from.iter().for_each(|entry| state.put(entry));

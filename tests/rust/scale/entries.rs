@@ -28,9 +28,9 @@ fn known(n: usize, made: u64) -> Known {
     let mut meta = json!({
         "tag": format!("t{}", r % 50),
         "path": format!("/api/v{}/é{}/{}", r % 5, r / 5 % 60, r / 300 % 300),
-        "public": r % 3 == 0,
+        "public": r.is_multiple_of(3),
         "tags": [format!("a{}", r % 5), format!("b{}", r % 7), r % 11],
-        "weight": if r % 2 == 0 { json!(r % 20) } else { json!((r % 40) as f64 / 2.0) },
+        "weight": if r.is_multiple_of(2) { json!(r % 20) } else { json!((r % 40) as f64 / 2.0) },
     });
     match r % 4 {
         0 => meta["x"] = json!({"y": r % 20}),

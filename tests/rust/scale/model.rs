@@ -123,7 +123,7 @@ impl Keys {
     fn write_key(&self, n: usize, key: &mut String) {
         key.clear();
         let _ = write!(key, "{}g{}:{n}", self.prefix, n / GROUP);
-        if n % 11 == 0 {
+        if n.is_multiple_of(11) {
             // Longer than what is compared as two words.
             key.push_str(":of a name that is long enough for two lines of a cache");
         }

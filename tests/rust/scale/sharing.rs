@@ -78,9 +78,9 @@ fn what_two_processes_applied_is_there_when_they_are_killed() {
         other.say(&format!("entries {process}"));
     }
     let mut model = apply(Some(&registry), 2);
-    for process in 0..2 {
+    for (process, other) in others.iter_mut().enumerate() {
         model.extend(apply(None, process));
-        assert_eq!(others[process].hear(), "done");
+        assert_eq!(other.hear(), "done");
     }
     compare(&registry, &model, "in memory");
     assert_eq!(registry.versions().unwrap().len(), 1 + 3 * CHANGESETS);
@@ -164,14 +164,14 @@ fn dependents_of_many_entries_are_what_a_scan_finds() {
     };
     for round in 0..4 {
         let mut changes = registry.snapshot().unwrap().changes();
-        for n in 0..count {
+        for (n, on) in depends.iter_mut().enumerate() {
             if round > 0 && n % 7 != round {
                 continue;
             }
-            depends[n] = (0..random.below(4)).map(|_| random.below(count)).collect();
+            *on = (0..random.below(4)).map(|_| random.below(count)).collect();
             match round {
-                0 => changes.create(of(n, &depends[n])).unwrap(),
-                _ => changes.update(of(n, &depends[n])).unwrap(),
+                0 => changes.create(of(n, on)).unwrap(),
+                _ => changes.update(of(n, on)).unwrap(),
             }
         }
         changes.apply().unwrap();
