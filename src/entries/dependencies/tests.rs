@@ -301,7 +301,7 @@ fn lists_of_thousands_are_told_apart_by_weak_hashes() {
         to.reverse();
         let patterns = Arc::new(Patterns::default());
         let ops = delta(&from, &to, &patterns).unwrap();
-        let changed = (300..1500).filter(|n| n % 5 == 0).count();
+        let changed = (300..1500).filter(|n: &usize| n.is_multiple_of(5)).count();
         assert_eq!(ops.len(), 300 + 300 + changed);
         let mut state = State::new(Slots::new());
         from.iter().for_each(|entry| state.put(entry));

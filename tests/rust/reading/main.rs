@@ -10,6 +10,9 @@
 #![allow(clippy::print_stdout, reason = "the report of a test")]
 
 mod atomic;
+/// The tests beside the sources, which are compiled and not run, name it.
+#[path = "../../../src/hashing.rs"]
+mod hashing;
 mod kernel;
 mod local;
 mod memory;
