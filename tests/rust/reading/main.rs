@@ -18,10 +18,6 @@ mod local;
 mod memory;
 mod models;
 
-/// What the tests beside the sources use.
-#[path = "../../../src/hashing.rs"]
-mod hashing;
-
 #[path = "../../../src/platform"]
 mod platform {
     pub mod barrier;
