@@ -97,7 +97,10 @@ impl Engine {
     ) -> Result<Compaction, KvError> {
         let mut compaction = Compaction::default();
         let (appended, appended_bytes) = plan.appends();
-        let (mut most_rows, mut most_bytes) = (plan.compact_rows, IDLE_BYTES);
+        let (mut most_rows, mut most_bytes) = match plan.compact_rows {
+            0 => (0, 0),
+            rows => (rows, IDLE_BYTES),
+        };
         if appended > 0 && self.has_garbage(usage) {
             most_rows += ROWS_AT_LEAST.max(appended * ROWS_PER_APPEND);
             most_bytes += BYTES_AT_LEAST.max(appended_bytes * BYTES_PER_APPEND);
